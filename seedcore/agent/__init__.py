@@ -1,0 +1,3 @@
+"""Agents and the tools they run."""
+
+from __future__ import annotations

@@ -1,0 +1,136 @@
+"""Every setting: its name, its default, what it means, and where a value may come from.
+
+A setting is one field of `Settings`. Its environment names are derived: a field that exists in the
+source documents keeps its plain name (`TASK_LEASE_S`), and every plain name may also be written with
+the prefix `SEEDCORE_`, which wins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def setting(
+    default: Any, meaning: str, *names: str, unit: str | None = None, secret: bool = False
+) -> Any:
+    """Declare one setting.
+
+    Args:
+        default: Value when nobody sets it.
+        meaning: One phrase for `config show` and the reference page.
+        names: Environment names, best first. Default: the field's name in capitals.
+        unit: `s`, `ms`, `bytes`, `MB`, or None; a setting in seconds also accepts `90s`, `5m`, `2h`.
+        secret: Whether the value is masked wherever it is shown.
+    """
+    return field(
+        default=default,
+        metadata={"meaning": meaning, "names": names, "unit": unit, "secret": secret},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The values in force, typed, with where each came from in `origins`."""
+
+    # Database
+    database_url: str | None = setting(
+        None,
+        "PostgreSQL to use; empty = the embedded server",
+        "SEEDCORE_DATABASE_URL",
+        "SEEDCORE_PG_DSN",
+        "PG_DSN",
+        secret=True,
+    )
+    password_file: str | None = setting(
+        None, "file that holds the database password", "SEEDCORE_PASSWORD_FILE"
+    )
+    home: str | None = setting(
+        None, "folder of the embedded server, sockets and keys", "SEEDCORE_HOME"
+    )
+    profile: str | None = setting(
+        None, "named profile in the configuration file", "SEEDCORE_PROFILE"
+    )
+    actor: str | None = setting(
+        None, "who is recorded for what an operator changes; empty = user@host", "SEEDCORE_ACTOR"
+    )
+
+    # Tasks
+    max_task_attempts: int = setting(3, "attempts before a task counts as failed")
+    max_task_lapses: int = setting(10, "lapsed leases before a task counts as failed")
+    task_reap_batch: int = setting(200, "rows that one reap looks at")
+    task_lint_mode: str = setting("warn", "warn, strict or off")
+    params_max_bytes: int = setting(
+        1048576, "largest params document", "SEEDCORE_PARAMS_MAX_BYTES", unit="bytes"
+    )
+    result_max_bytes: int = setting(
+        4194304, "largest result document", "SEEDCORE_RESULT_MAX_BYTES", unit="bytes"
+    )
+
+    # Queue worker
+    dispatcher_count: int = setting(1, "worker processes that one command starts")
+    claim_batch_size: int = setting(8, "least number of tasks in one claim")
+    dispatcher_concurrency: int = setting(16, "tasks that run at the same time in one worker")
+    dispatcher_prefetch: int = setting(
+        -1, "tasks held beside the running ones; -1 = twice the concurrency"
+    )
+    empty_sleep_seconds: float = setting(0.05, "least pause after an empty claim", unit="s")
+    dispatcher_poll_interval_s: float = setting(5.0, "longest pause after an empty claim", unit="s")
+    lease_seconds: float = setting(90.0, "silence after which an owner counts as dead", unit="s")
+    task_lease_s: float = setting(600.0, "lease that a claim or a renewal grants", unit="s")
+    dispatcher_renew_s: float = setting(30.0, "pause between renewals", unit="s")
+    use_listen_notify: bool = setting(True, "wake up by notification; 0 = poll only")
+    tasks_notify_channel: str = setting("tasks_new", "notification channel")
+    watchdog_interval: float = setting(30.0, "pause between watchdog ticks", unit="s")
+    dispatcher_flush_n: int = setting(32, "outcomes written together at most")
+    dispatcher_flush_ms: float = setting(10.0, "longest wait of an outcome for others", unit="ms")
+    dispatcher_drain_s: float = setting(30.0, "time to finish running tasks on SIGTERM", unit="s")
+    dispatcher_memory_soft_limit_mb: int = setting(
+        0, "resident memory above which nothing is claimed; 0 = off", unit="MB"
+    )
+    dispatcher_force_gc_every_n: int = setting(2000, "tasks between garbage collections; 0 = off")
+    dispatcher_recycle_after_tasks: int = setting(
+        0, "tasks after which a worker drains and starts anew; 0 = off"
+    )
+    dispatcher_result_max_bytes: int = setting(
+        0, "result size above which its payload is cut; 0 = the global limit", unit="bytes"
+    )
+    dispatcher_cancel_duplicates: bool = setting(
+        False, "cancel equal tasks of one claimed batch but the oldest"
+    )
+    serve_call_timeout_s: float = setting(120.0, "time-out of a task that names none", unit="s")
+    dispatcher_max_timeout_s: float = setting(
+        3600.0, "largest time-out that a task may ask for", unit="s"
+    )
+
+    # Tools
+    plugins: str = setting("", "modules with tools, comma-separated", "SEEDCORE_PLUGINS")
+    plugins_strict: bool = setting(
+        True, "0 skips a plugin that can't be loaded", "SEEDCORE_PLUGINS_STRICT"
+    )
+    tool_threads: int = setting(16, "threads for synchronous tools")
+    tool_http_allow: str = setting(
+        "", "hosts that http.request may call, comma-separated; empty = no such tool"
+    )
+
+    # Health and logs
+    health_addr: str | None = setting(
+        None,
+        "where health and metrics listen: host:port or unix:PATH; empty = a socket in home",
+        "SEEDCORE_HEALTH_ADDR",
+    )
+    log_level: str = setting("INFO", "least level that a daemon logs", "SEEDCORE_LOG_LEVEL")
+    log_format: str = setting("auto", "auto, text or json", "SEEDCORE_LOG_FORMAT")
+
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """Never show a value: settings hold credentials."""
+        return f"<Settings {len(self.origins)} set>"
+
+
+def fields() -> list[dataclasses.Field[Any]]:
+    """Return the fields that are settings, in the order of the reference page."""
+    return [f for f in dataclasses.fields(Settings) if f.name != "origins"]

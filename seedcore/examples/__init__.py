@@ -1,0 +1,3 @@
+"""Worked examples that ship with the package and run."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The runtime registry: which instances are alive."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Logs and their context."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Helpers for testing code that uses SeedCore."""
+
+from __future__ import annotations
