@@ -6,7 +6,6 @@ its documentation advises. Arguments: a PostgreSQL URL, the number of jobs.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
