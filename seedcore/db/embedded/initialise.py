@@ -1,0 +1,192 @@
+"""Make a new data folder: in place complete, or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from seedcore.db.embedded.binaries import MAJOR
+from seedcore.db.embedded.identity import Identity
+from seedcore.db.embedded.layout import Layout, write_private
+from seedcore.errors import Unavailable
+
+SUPERUSER = "postgres"
+ROLE = "seedcore"
+"""Everyday role: owns the database and may make others, but is no superuser."""
+DATABASE = "seedcore"
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C"}
+"""What the server's processes see: none of the caller's PG* variables, locale or secrets."""
+
+
+def initialise(layout: Layout, installation: Path, identity: Identity, *, unsafe: bool) -> None:
+    """Make the data folder, its roles and the application's database.
+
+    Everything happens in a folder beside it that is renamed at the end, so an interruption at any
+    moment leaves no half data folder. The caller holds the administration lock.
+
+    Args:
+        layout: Where things lie.
+        installation: Folder with the programs that `identity` can reach.
+        identity: Whom the server runs as.
+        unsafe: Skip the flush to disk.
+
+    Raises:
+        Unavailable: initdb failed; the message holds what it said.
+    """
+    for leftover in layout.root.glob("initialising-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(prefix="initialising-", dir=layout.root))
+    try:
+        identity.own(staging)
+        passwords = {SUPERUSER: secrets.token_hex(24), ROLE: secrets.token_hex(24)}
+        cluster = staging / "data"
+        new_cluster(cluster, installation, identity, password=passwords[SUPERUSER], unsafe=unsafe)
+        _stand_alone(cluster, installation, identity, "template1", ["CREATE EXTENSION vector"])
+        _stand_alone(
+            cluster,
+            installation,
+            identity,
+            "postgres",
+            [
+                # Hexadecimal, so there is nothing to quote.
+                f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{passwords[ROLE]}'",
+                f"GRANT pg_monitor, pg_signal_backend TO {ROLE}",
+                f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
+            ],
+        )
+        with (cluster / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(f"\ninclude '../{layout.conf.name}'\n")
+        write_private(layout.superuser_password, passwords[SUPERUSER])
+        write_private(layout.password, passwords[ROLE])
+        cluster.rename(layout.data)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def new_cluster(
+    cluster: Path,
+    installation: Path,
+    identity: Identity,
+    *,
+    password: str,
+    major: int = MAJOR,
+    unsafe: bool = False,
+    options: tuple[str, ...] = (),
+) -> None:
+    """Run initdb.
+
+    Args:
+        cluster: The folder to make; its parent belongs to `identity`.
+        installation: Folder with the programs.
+        identity: Whom the cluster belongs to.
+        password: Of the superuser.
+        major: Major version of the programs.
+        unsafe: Skip the flush to disk.
+        options: More arguments of initdb.
+
+    Raises:
+        Unavailable: It failed.
+    """
+    password_file = cluster.parent / "password"
+    write_private(password_file, password)
+    identity.own(password_file)
+    locale = ["--locale=C"]  # never the caller's: a server moves between machines
+    if major >= 17:
+        locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    command = [
+        installation / "bin" / "initdb",
+        f"--pgdata={cluster}",
+        f"--username={SUPERUSER}",
+        f"--pwfile={password_file}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        *locale,
+        "--no-instructions",
+        *(["--no-sync"] if unsafe else []),
+        *options,
+    ]
+    run_as(identity, command, "initdb")
+
+
+def run_as(
+    identity: Identity,
+    command: list[Path | str],
+    what: str,
+    *,
+    stdin: str = "",
+    cwd: Path | None = None,
+    environment: dict[str, str] | None = None,
+) -> str:
+    """Run a server program as the server's user and return what it printed.
+
+    Args:
+        identity: The user.
+        command: Program and arguments; no secrets, every user can see them.
+        what: Its name in the error.
+        stdin: Its input.
+        cwd: Where it runs. Default: `/`, which every user can enter.
+        environment: More variables.
+
+    Raises:
+        Unavailable: It could not be run, or ended with another code than 0.
+    """
+    try:
+        done = subprocess.run(
+            [os.fspath(part) for part in command],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=cwd or "/",
+            env=ENVIRONMENT | (environment or {}),
+            umask=0o077,
+            check=False,
+            **identity.switch(),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Unavailable(f"can't run {what} as user {identity.name}: {error}") from error
+    if done.returncode != 0:
+        raise failure(f"{what} failed", done.stderr or done.stdout)
+    return done.stdout
+
+
+def failure(sentence: str, output: str) -> Unavailable:
+    """Return the error for a server program that gave up.
+
+    Args:
+        sentence: What failed.
+        output: What it printed; the lines that matter go into the message.
+    """
+    lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if any(w in line for w in ("FATAL", "PANIC", "error:"))]
+    tail = "; ".join((telling or lines)[-3:])
+    full = "No space left on device" in output or "File too large" in output
+    return Unavailable(
+        f"{sentence}: {tail}" if tail else sentence,
+        code="db.disk_full" if full else "db.start_failed",
+        hint="free some space on that disk, then retry" if full else "see 'seedcore db logs'",
+        details={"output": lines[-20:]},
+    )
+
+
+def _stand_alone(
+    cluster: Path, installation: Path, identity: Identity, database: str, statements: list[str]
+) -> None:
+    """Run statements without a server: a postgres process that reads them from its input."""
+    command: list[Path | str] = [
+        installation / "bin" / "postgres",
+        "--single",
+        "-D",
+        cluster,
+        "-c",
+        "exit_on_error=on",
+        "-c",
+        "log_min_error_statement=panic",  # a failed statement may hold a password
+        database,
+    ]
+    run_as(identity, command, "postgres --single", stdin="".join(f"{s}\n" for s in statements))
