@@ -1,0 +1,126 @@
+-- One task in. Bulk submission does the same for whole batches (seedcore/task/queries.sql).
+
+CREATE OR REPLACE FUNCTION task_find_key(p_key TEXT) RETURNS UUID
+LANGUAGE sql STABLE
+SET search_path = public, pg_temp AS $$
+    SELECT coalesce(
+        (SELECT t.id FROM tasks t
+         WHERE t.idempotency_key = p_key AND t.status NOT IN ('failed', 'cancelled')),
+        (SELECT t.id FROM tasks t
+         WHERE t.idempotency_key = p_key AND t.status IN ('failed', 'cancelled')
+         ORDER BY t.created_at DESC, t.id DESC
+         LIMIT 1))
+$$;
+COMMENT ON FUNCTION task_find_key(TEXT) IS 'the live or completed task with this idempotency key, else the newest that failed or was cancelled';
+
+CREATE OR REPLACE FUNCTION task_submit(
+    p_type            TEXT,
+    p_description     TEXT             DEFAULT NULL,
+    p_params          JSONB            DEFAULT '{}',
+    p_domain          TEXT             DEFAULT NULL,
+    p_drift_score     DOUBLE PRECISION DEFAULT 0,
+    p_priority        INTEGER          DEFAULT NULL,
+    p_run_after       TIMESTAMPTZ      DEFAULT NULL,
+    p_deadline_at     TIMESTAMPTZ      DEFAULT NULL,
+    p_expires_at      TIMESTAMPTZ      DEFAULT NULL,
+    p_max_attempts    INTEGER          DEFAULT NULL,
+    p_idempotency_key TEXT             DEFAULT NULL,
+    p_depends_on      UUID[]           DEFAULT NULL,
+    p_hold            BOOLEAN          DEFAULT false,
+    p_id              UUID             DEFAULT NULL,
+    p_unique          TEXT             DEFAULT 'live'
+) RETURNS TABLE (id UUID, created BOOLEAN, status taskstatus, run_after TIMESTAMPTZ)
+LANGUAGE plpgsql
+SET search_path = public, pg_temp
+SET seedcore.engine = 'on' AS $$
+#variable_conflict use_column
+DECLARE
+    v_now     TIMESTAMPTZ := clock_timestamp();
+    v_level   TEXT := seedcore_setting('task_event_level', 'terminal');
+    v_id      UUID := coalesce(p_id, gen_random_uuid());
+    v_status  taskstatus := 'queued';
+    v_waits   BOOLEAN := false;
+    v_error   TEXT;
+    v_missing UUID;
+BEGIN
+    IF coalesce(p_type, '') = '' THEN
+        RAISE EXCEPTION 'a task needs a type' USING ERRCODE = 'SC422';
+    END IF;
+    IF p_unique NOT IN ('live', 'ever') THEN
+        RAISE EXCEPTION 'a key is unique among live tasks or ever, not "%"', p_unique
+            USING ERRCODE = 'SC422';
+    END IF;
+    IF p_unique = 'ever' AND p_idempotency_key IS NOT NULL THEN
+        RETURN QUERY SELECT t.id, false, t.status, t.run_after FROM tasks t
+                     WHERE t.id = task_find_key(p_idempotency_key);
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+
+    IF cardinality(p_depends_on) > 0 THEN
+        IF v_id = ANY (p_depends_on) THEN
+            RAISE EXCEPTION 'task % can''t wait for itself', v_id USING ERRCODE = 'SC422';
+        END IF;
+        -- Held until this commits, so that no dependency ends between the look and the row. In id
+        -- order, like every other statement that locks several tasks.
+        PERFORM FROM tasks d WHERE d.id = ANY (p_depends_on) ORDER BY d.id FOR SHARE;
+        SELECT w.id INTO v_missing FROM unnest(p_depends_on) AS w (id)
+        WHERE NOT EXISTS (SELECT FROM tasks d WHERE d.id = w.id) LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'there is no task % to wait for', v_missing USING ERRCODE = 'SC404';
+        END IF;
+        SELECT format('dependency_failed: task %s is %s', d.id, d.status) INTO v_error
+        FROM tasks d
+        WHERE d.id = ANY (p_depends_on) AND d.status IN ('failed', 'cancelled')
+        ORDER BY d.finished_at LIMIT 1;
+        v_waits := EXISTS (SELECT FROM tasks d WHERE d.id = ANY (p_depends_on) AND d.status <> 'completed');
+    END IF;
+    IF v_error IS NOT NULL THEN
+        v_status := 'cancelled';
+    ELSIF p_hold OR v_waits THEN
+        v_status := 'created';
+    END IF;
+
+    LOOP
+        INSERT INTO tasks AS t (
+            id, status, type, description, domain, drift_score, params, run_after,
+            priority, deadline_at, expires_at, max_attempts, idempotency_key, auto_release,
+            error, finished_at, created_at, updated_at)
+        VALUES (
+            v_id, v_status, p_type, p_description, p_domain, coalesce(p_drift_score, 0),
+            coalesce(p_params, '{}'), p_run_after,
+            coalesce(p_priority, task_hint_priority(p_params), 5),
+            coalesce(p_deadline_at, task_hint_deadline(p_params)),
+            coalesce(p_expires_at, v_now + task_hint_ttl(p_params)),
+            p_max_attempts, p_idempotency_key, v_status = 'created' AND NOT coalesce(p_hold, false),
+            v_error, CASE WHEN v_status = 'cancelled' THEN v_now END, v_now, v_now)
+        ON CONFLICT DO NOTHING;
+        EXIT WHEN FOUND;
+        RETURN QUERY
+        SELECT t.id, false, t.status, t.run_after FROM tasks t
+        WHERE t.id = p_id
+           OR t.idempotency_key = p_idempotency_key AND t.status NOT IN ('failed', 'cancelled')
+        ORDER BY t.id = p_id DESC NULLS LAST
+        LIMIT 1;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+        -- The task that held the key failed between the two statements: the key is free again.
+    END LOOP;
+
+    INSERT INTO task_depends_on_task (src_task_id, dst_task_id)
+    SELECT DISTINCT v_id, w.id FROM unnest(p_depends_on) AS w (id);
+    IF v_level = 'all' OR v_level = 'terminal' AND v_status = 'cancelled' THEN
+        INSERT INTO task_events (task_id, to_status, attempts, actor, reason)
+        VALUES (v_id, v_status, 0, task_actor(), coalesce(v_error, task_reason()));
+    END IF;
+    IF v_status = 'queued' THEN
+        PERFORM queue_notify(task_lane(p_type));
+    END IF;
+    RETURN QUERY SELECT v_id, true, v_status, p_run_after;
+END
+$$;
+COMMENT ON FUNCTION task_submit(TEXT, TEXT, JSONB, TEXT, DOUBLE PRECISION, INTEGER, TIMESTAMPTZ, TIMESTAMPTZ,
+    TIMESTAMPTZ, INTEGER, TEXT, UUID[], BOOLEAN, UUID, TEXT) IS
+    'stores one task, queued, held or waiting; a known id or key returns its task with created = false';

@@ -1,0 +1,72 @@
+"""Turn the tasks table into a queue: priorities, dependencies, leases that are fenced, and their audit.
+
+Every function writes its own audit rows, releases and notifications; the triggers are for writers that
+go round the functions. Locks: the columns and checks take `tasks` exclusively for an instant, the
+indexes are built last and leave a filled table writable.
+"""
+
+from __future__ import annotations
+
+from seedcore.db.migrate import ops
+
+revision = "120"
+down_revision = "007"
+branch_labels = None
+depends_on = None
+
+FILES = (
+    "120_tables.sql",
+    "120_events.sql",
+    "120_hints.sql",
+    "120_release.sql",
+    "120_submit.sql",
+    "120_claim.sql",
+    "120_finish.sql",
+    "120_watchdog.sql",
+    "120_triggers.sql",
+    "120_views.sql",
+)
+
+INDEXES = (
+    (
+        "ix_tasks_claim_queue",
+        "(priority DESC, (coalesce(run_after, created_at)), id) "
+        "WHERE status IN ('queued', 'retry') AND type <> 'graph'",
+    ),
+    (
+        "ix_tasks_claim_graph",
+        "(priority DESC, (coalesce(run_after, created_at)), id) "
+        "WHERE status IN ('queued', 'retry') AND type = 'graph'",
+    ),
+    (
+        "ix_tasks_expires",
+        "(expires_at) WHERE expires_at IS NOT NULL AND status IN ('created', 'queued', 'retry')",
+    ),
+    # Keys of ended tasks, for submits that are unique for ever and for naming tasks by key.
+    (
+        "ix_tasks_key_ended",
+        "(idempotency_key, created_at DESC) "
+        "WHERE idempotency_key IS NOT NULL AND status IN ('failed', 'cancelled')",
+    ),
+)
+
+
+def upgrade() -> None:
+    for name in FILES:
+        ops.run_sql(name)
+    ops.execute("SELECT task_events_ensure();")
+    for name, definition in INDEXES:
+        ops.create_index(name, "tasks", definition)
+    ops.create_index(
+        "ux_tasks_idempotency_key",
+        "tasks",
+        "(idempotency_key) WHERE idempotency_key IS NOT NULL AND status NOT IN ('failed', 'cancelled')",
+        unique=True,
+    )
+
+
+def downgrade() -> None:
+    ops.require_empty("task_events", "task_schedules", "task_depends_on_task")
+    ops.run_sql("120_task_queue_engine.down.sql")
+    # 006's own versions of the functions that were replaced.
+    ops.run_sql("006_lease_functions.sql")
