@@ -14,7 +14,15 @@ from typing import Any
 
 
 def setting(
-    default: Any, meaning: str, *names: str, unit: str | None = None, secret: bool = False
+    default: Any,
+    meaning: str,
+    *names: str,
+    unit: str | None = None,
+    secret: bool = False,
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float | None = None,
+    project: bool = True,
 ) -> Any:
     """Declare one setting.
 
@@ -24,10 +32,24 @@ def setting(
         names: Environment names, best first. Default: the field's name in capitals.
         unit: `s`, `ms`, `bytes`, `MB`, or None; a setting in seconds also accepts `90s`, `5m`, `2h`.
         secret: Whether the value is masked wherever it is shown.
+        choices: The only values allowed; compared without case.
+        least: Smallest number allowed.
+        most: Largest number allowed.
+        project: Whether `./seedcore.toml` may set it. Not what runs code, opens the network or reads
+            files: a folder that somebody else prepared must not decide that.
     """
     return field(
         default=default,
-        metadata={"meaning": meaning, "names": names, "unit": unit, "secret": secret},
+        metadata={
+            "meaning": meaning,
+            "names": names,
+            "unit": unit,
+            "secret": secret,
+            "choices": choices,
+            "least": least,
+            "most": most,
+            "project": project,
+        },
     )
 
 
@@ -45,10 +67,10 @@ class Settings:
         secret=True,
     )
     password_file: str | None = setting(
-        None, "file that holds the database password", "SEEDCORE_PASSWORD_FILE"
+        None, "file that holds the database password", "SEEDCORE_PASSWORD_FILE", project=False
     )
     home: str | None = setting(
-        None, "folder of the embedded server, sockets and keys", "SEEDCORE_HOME"
+        None, "folder of the embedded server, sockets and keys", "SEEDCORE_HOME", project=False
     )
     profile: str | None = setting(
         None, "named profile in the configuration file", "SEEDCORE_PROFILE"
@@ -58,61 +80,90 @@ class Settings:
     )
 
     # Tasks
-    max_task_attempts: int = setting(3, "attempts before a task counts as failed")
-    max_task_lapses: int = setting(10, "lapsed leases before a task counts as failed")
-    task_reap_batch: int = setting(200, "rows that one reap looks at")
-    task_lint_mode: str = setting("warn", "warn, strict or off")
+    max_task_attempts: int = setting(3, "attempts before a task counts as failed", least=1)
+    max_task_lapses: int = setting(10, "lapsed leases before a task counts as failed", least=1)
+    task_reap_batch: int = setting(200, "rows that one reap looks at", least=1)
+    task_lint_mode: str = setting(
+        "warn",
+        "payload linter at submit: warn refuses errors, strict warnings too",
+        choices=("warn", "strict", "off"),
+    )
     params_max_bytes: int = setting(
-        1048576, "largest params document", "SEEDCORE_PARAMS_MAX_BYTES", unit="bytes"
+        1048576, "largest params document", "SEEDCORE_PARAMS_MAX_BYTES", unit="bytes", least=2
     )
     result_max_bytes: int = setting(
-        4194304, "largest result document", "SEEDCORE_RESULT_MAX_BYTES", unit="bytes"
+        4194304, "largest result document", "SEEDCORE_RESULT_MAX_BYTES", unit="bytes", least=2
     )
 
     # Queue worker
-    dispatcher_count: int = setting(1, "worker processes that one command starts")
-    claim_batch_size: int = setting(8, "least number of tasks in one claim")
-    dispatcher_concurrency: int = setting(16, "tasks that run at the same time in one worker")
-    dispatcher_prefetch: int = setting(
-        -1, "tasks held beside the running ones; -1 = twice the concurrency"
+    dispatcher_count: int = setting(1, "worker processes that one command starts", least=1)
+    claim_batch_size: int = setting(8, "least number of tasks in one claim", least=1)
+    dispatcher_concurrency: int = setting(
+        16, "tasks that run at the same time in one worker", least=1
     )
-    empty_sleep_seconds: float = setting(0.05, "least pause after an empty claim", unit="s")
-    dispatcher_poll_interval_s: float = setting(5.0, "longest pause after an empty claim", unit="s")
-    lease_seconds: float = setting(90.0, "silence after which an owner counts as dead", unit="s")
-    task_lease_s: float = setting(600.0, "lease that a claim or a renewal grants", unit="s")
-    dispatcher_renew_s: float = setting(30.0, "pause between renewals", unit="s")
+    dispatcher_prefetch: int = setting(
+        -1, "tasks held beside the running ones; -1 = twice the concurrency", least=-1
+    )
+    empty_sleep_seconds: float = setting(
+        0.05, "least pause after an empty claim", unit="s", least=0.001
+    )
+    dispatcher_poll_interval_s: float = setting(
+        5.0, "longest pause after an empty claim", unit="s", least=0.01
+    )
+    lease_seconds: float = setting(
+        90.0, "silence after which an owner counts as dead", unit="s", least=1
+    )
+    task_lease_s: float = setting(
+        600.0, "lease that a claim or a renewal grants", unit="s", least=1
+    )
+    dispatcher_renew_s: float = setting(30.0, "pause between renewals", unit="s", least=0.1)
     use_listen_notify: bool = setting(True, "wake up by notification; 0 = poll only")
     tasks_notify_channel: str = setting("tasks_new", "notification channel")
-    watchdog_interval: float = setting(30.0, "pause between watchdog ticks", unit="s")
-    dispatcher_flush_n: int = setting(32, "outcomes written together at most")
-    dispatcher_flush_ms: float = setting(10.0, "longest wait of an outcome for others", unit="ms")
-    dispatcher_drain_s: float = setting(30.0, "time to finish running tasks on SIGTERM", unit="s")
-    dispatcher_memory_soft_limit_mb: int = setting(
-        0, "resident memory above which nothing is claimed; 0 = off", unit="MB"
+    watchdog_interval: float = setting(30.0, "pause between watchdog ticks", unit="s", least=0.1)
+    dispatcher_flush_n: int = setting(32, "outcomes written together at most", least=1)
+    dispatcher_flush_ms: float = setting(
+        10.0, "longest wait of an outcome for others", unit="ms", least=0
     )
-    dispatcher_force_gc_every_n: int = setting(2000, "tasks between garbage collections; 0 = off")
+    dispatcher_drain_s: float = setting(
+        30.0, "time to finish running tasks on SIGTERM", unit="s", least=0
+    )
+    dispatcher_memory_soft_limit_mb: int = setting(
+        0, "resident memory above which nothing is claimed; 0 = off", unit="MB", least=0
+    )
+    dispatcher_force_gc_every_n: int = setting(
+        2000, "tasks between garbage collections; 0 = off", least=0
+    )
     dispatcher_recycle_after_tasks: int = setting(
-        0, "tasks after which a worker drains and starts anew; 0 = off"
+        0, "tasks after which a worker drains and starts anew; 0 = off", least=0
     )
     dispatcher_result_max_bytes: int = setting(
-        0, "result size above which its payload is cut; 0 = the global limit", unit="bytes"
+        0, "result size above which its payload is cut; 0 = the global limit", unit="bytes", least=0
     )
     dispatcher_cancel_duplicates: bool = setting(
         False, "cancel equal tasks of one claimed batch but the oldest"
     )
-    serve_call_timeout_s: float = setting(120.0, "time-out of a task that names none", unit="s")
+    serve_call_timeout_s: float = setting(
+        120.0, "time-out of a task that names none", unit="s", least=0.001
+    )
     dispatcher_max_timeout_s: float = setting(
-        3600.0, "largest time-out that a task may ask for", unit="s"
+        3600.0, "largest time-out that a task may ask for", unit="s", least=0.001
     )
 
     # Tools
-    plugins: str = setting("", "modules with tools, comma-separated", "SEEDCORE_PLUGINS")
-    plugins_strict: bool = setting(
-        True, "0 skips a plugin that can't be loaded", "SEEDCORE_PLUGINS_STRICT"
+    plugins: str = setting(
+        "", "modules with tools, comma-separated", "SEEDCORE_PLUGINS", project=False
     )
-    tool_threads: int = setting(16, "threads for synchronous tools")
+    plugins_strict: bool = setting(
+        True, "0 skips a plugin that can't be loaded", "SEEDCORE_PLUGINS_STRICT", project=False
+    )
+    tool_threads: int = setting(16, "threads for synchronous tools", least=1)
+    default_allowed_tools: str = setting(
+        "*", "tools that tasks may call, comma-separated; fact.* grants a whole group", project=False
+    )
     tool_http_allow: str = setting(
-        "", "hosts that http.request may call, comma-separated; empty = no such tool"
+        "",
+        "hosts that http.request may call, comma-separated; empty = no such tool",
+        project=False,
     )
 
     # Health and logs
@@ -121,8 +172,36 @@ class Settings:
         "where health and metrics listen: host:port or unix:PATH; empty = a socket in home",
         "SEEDCORE_HEALTH_ADDR",
     )
-    log_level: str = setting("INFO", "least level that a daemon logs", "SEEDCORE_LOG_LEVEL")
-    log_format: str = setting("auto", "auto, text or json", "SEEDCORE_LOG_FORMAT")
+    log_level: str = setting(
+        "INFO",
+        "least level that a daemon logs",
+        "SEEDCORE_LOG_LEVEL",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+    )
+    log_format: str = setting(
+        "auto",
+        "how a daemon logs; auto = text on a terminal, else json",
+        "SEEDCORE_LOG_FORMAT",
+        choices=("auto", "text", "json"),
+    )
+
+    # Command line
+    output: str = setting(
+        "auto",
+        "output format of commands; auto = table on a terminal, else tsv",
+        "SEEDCORE_OUTPUT",
+        choices=("auto", "table", "wide", "tsv", "json", "jsonl", "yaml", "name"),
+    )
+    color: str = setting(
+        "auto",
+        "colours of commands; auto = on a terminal, unless NO_COLOR",
+        "SEEDCORE_COLOR",
+        choices=("auto", "always", "never"),
+    )
+    no_input: bool = setting(
+        False, "never ask for confirmation; refuse instead", "SEEDCORE_NO_INPUT"
+    )
+    debug: bool = setting(False, "tracebacks of unexpected errors", "SEEDCORE_DEBUG")
 
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 

@@ -1,0 +1,142 @@
+"""Parsers for option values: durations, times, JSON documents, key=value pairs.
+
+Each raises ValueError, which the command line reports with the option's name and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from seedcore.config.duration import duration
+from seedcore.errors import UsageError
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds from `90s`, `5m`, `2h`, `3d` or a plain number."""
+    return duration(text)
+
+
+def parse_time(text: str) -> datetime:
+    """Return a moment from ISO-8601; without an offset it is UTC.
+
+    Raises:
+        ValueError: It isn't a time.
+    """
+    word = text.strip()
+    if word.lower() == "now":
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(word)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a time; write 2031-05-17T09:30:00Z or 2031-05-17."
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def parse_past(text: str) -> datetime:
+    """Return a moment from ISO-8601, or from how long ago it was (`15m`, `2h`, `3d`)."""
+    try:
+        ago = duration(text)
+    except ValueError:
+        try:
+            return parse_time(text)
+        except ValueError:
+            raise ValueError(
+                f"{text!r} is neither a time (2031-05-17T09:30:00Z) nor an age (15m, 2h, 3d)."
+            ) from None
+    return datetime.now(UTC) - timedelta(seconds=ago)
+
+
+def parse_pairs(words: Iterable[str]) -> dict[str, str]:
+    """Return `key=value` words as a mapping.
+
+    Raises:
+        UsageError: A word has no `=`, an empty key, or a key that was given before.
+    """
+    pairs: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{word!r} is not of the form key=value")
+        if key in pairs:
+            raise UsageError(f"{key!r} is given twice")
+        pairs[key] = value
+    return pairs
+
+
+def read_source(word: str, what: str) -> tuple[str, str]:
+    """Return the text of an option and where it came from.
+
+    Args:
+        word: The text itself, `@FILE`, or `-` for standard input.
+        what: What it is called in messages, such as `--params`.
+
+    Raises:
+        UsageError: The file or standard input can't be read, or isn't UTF-8.
+    """
+    if word == "-":
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError(
+                f"{what} - reads standard input, which is a terminal",
+                hint=f"pipe it in, or write {what} @FILE",
+            )
+        return _decoded(sys.stdin.buffer.read(), "standard input"), "standard input"
+    if word.startswith("@"):
+        path = Path(word[1:])
+        try:
+            return _decoded(path.read_bytes(), str(path)), str(path)
+        except OSError as error:
+            raise UsageError(f"can't read {path}: {error.strerror}") from error
+    return word, what
+
+
+def _decoded(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{where} is not UTF-8 (byte {error.start + 1})") from None
+
+
+def read_json(word: str, what: str) -> Any:
+    """Return a JSON document given as text, `@FILE` or `-`.
+
+    Stricter than Python's reader: a key that occurs twice, NaN and Infinity are refused, because
+    what PostgreSQL would store is not what was written.
+
+    Raises:
+        UsageError: It isn't JSON; the message says where.
+    """
+    text, where = read_source(word, what)
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, column {error.colno}"
+        hint = None
+        if where == what and "'" not in text and '"' not in text:
+            hint = "keep the shell from eating the quotes: " + what + ' \'{"key": "value"}\''
+        raise UsageError(f"{where} is not JSON: {error.msg} ({line})", hint=hint) from None
+    except RecursionError:
+        raise UsageError(f"{where} is nested too deeply") from None
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"the key {key!r} occurs twice in one object")
+            seen.add(key)
+    return document
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
