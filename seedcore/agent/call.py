@@ -1,0 +1,228 @@
+"""One tool call: checked, then run within its time on the loop or in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from seedcore.agent.arguments import BadArguments
+from seedcore.agent.context import Flag, Submitter, ToolContext
+from seedcore.agent.definition import Tool, ToolError
+from seedcore.agent.envelope import error_text
+from seedcore.agent.failure import Failure
+from seedcore.agent.threads import ToolThreads
+from seedcore.agent.values import BadValue, encode
+from seedcore.errors import ConfigError, Conflict, NotFound, SeedcoreError, UsageError
+
+log = logging.getLogger(__name__)
+tool_log = logging.getLogger("seedcore.tool")
+
+BeforeStart = Callable[[], Awaitable[None]]
+
+# Another attempt would get the same answer.
+_HOPELESS = (UsageError, NotFound, Conflict, ConfigError)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the calls of one attempt have in common.
+
+    Attributes:
+        task_id: The task's id.
+        params: Its payload.
+        attempt: The attempt's number.
+        snapshot_id: Its policy snapshot, if any.
+        ends_at: `time.monotonic()` at which the attempt is out of time.
+        threads: Where plain functions run.
+        submitter: What `ctx.submit()` uses.
+        cancelled: Set when nobody waits for the outcome any more.
+        value_max_bytes: Largest value of one call, as JSON.
+    """
+
+    task_id: str
+    params: Mapping[str, Any]
+    attempt: int
+    snapshot_id: int | None
+    ends_at: float
+    threads: ToolThreads
+    submitter: Submitter | None
+    cancelled: Flag | None
+    value_max_bytes: int
+
+
+def check_arguments(tool: Tool[..., Any], args: object) -> dict[str, Any]:
+    """Return the arguments as the function wants them, or fail with `bad_arguments`."""
+    try:
+        return tool.arguments.check(args)
+    except BadArguments as refused:
+        raise Failure("bad_arguments", f"{tool.name}: {refused}") from None
+
+
+async def make_call(
+    tool: Tool[..., Any],
+    kwargs: dict[str, Any],
+    index: int,
+    around: Surroundings,
+    before_start: BeforeStart | None,
+) -> Any:
+    """Run one call and return its value.
+
+    Args:
+        tool: The tool.
+        kwargs: Its arguments, checked.
+        index: The call's place in the task.
+        around: The attempt.
+        before_start: Awaited at the last moment before the function runs; if it fails, the function
+            does not run.
+
+    Raises:
+        Failure: It ended in anything but a storable value.
+        asyncio.CancelledError: The attempt was cancelled.
+    """
+    context = None
+    if tool.arguments.context_parameter is not None:
+        context = _context(tool, index, around)
+        kwargs = {**kwargs, tool.arguments.context_parameter: context}
+    try:
+        if tool.is_async:
+            value = await _run_async(tool, kwargs, around, before_start)
+        else:
+            value = await _run_in_thread(tool, kwargs, around, before_start)
+    except (Failure, asyncio.CancelledError):
+        if context is not None:
+            context.give_up()  # a function that is still running learns it by ctx.cancelled()
+        raise
+    _check_value(tool, value, around.value_max_bytes)
+    return value
+
+
+async def _run_async(
+    tool: Tool[..., Any],
+    kwargs: dict[str, Any],
+    around: Surroundings,
+    before_start: BeforeStart | None,
+) -> Any:
+    if before_start is not None:
+        await before_start()
+    function = cast("Callable[..., Awaitable[Any]]", tool.function)
+    return await _within_time(tool, lambda: function(**kwargs), around)
+
+
+async def _run_in_thread(
+    tool: Tool[..., Any],
+    kwargs: dict[str, Any],
+    around: Surroundings,
+    before_start: BeforeStart | None,
+) -> Any:
+    threads = around.threads
+    try:
+        async with asyncio.timeout(around.ends_at - time.monotonic()):
+            await threads.acquire()
+    except TimeoutError:
+        raise Failure(
+            "timeout",
+            f"{tool.name}: none of {threads.size} threads became free in time"
+            f" ({threads.abandoned} of them hang in calls that were given up)",
+        ) from None
+    started = False
+    try:
+        if before_start is not None:
+            await before_start()
+        started = True
+        return await _within_time(tool, lambda: threads.run(tool.function, kwargs), around)
+    finally:
+        if not started:
+            threads.release()
+
+
+async def _within_time(
+    tool: Tool[..., Any], start: Callable[[], Awaitable[Any]], around: Surroundings
+) -> Any:
+    left = around.ends_at - time.monotonic()
+    limit = left if tool.timeout_s is None else min(tool.timeout_s, left)
+    clock = asyncio.timeout(limit)
+    try:
+        async with clock:
+            return await start()
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        if current is None or current.cancelling():
+            raise
+        raise Failure("tool_error", f"{tool.name}: CancelledError") from None
+    except TimeoutError as error:
+        if not clock.expired():
+            raise _failed(tool, error) from error
+        raise _out_of_time(tool, limit) from None
+    except (Exception, SystemExit) as error:
+        raise _failed(tool, error) from error
+
+
+def _out_of_time(tool: Tool[..., Any], limit: float) -> Failure:
+    took = f"{tool.name}: did not end within {max(limit, 0.0):.3g} s"
+    if tool.at_most_once:
+        return Failure(
+            "outcome_unknown", f"{took}; it may have done its work, so it is not called again"
+        )
+    return Failure("timeout", took)
+
+
+def _failed(tool: Tool[..., Any], error: BaseException) -> Failure:
+    text = f"{tool.name}: {error_text(error)}"
+    if isinstance(error, ToolError):
+        return Failure("tool_error", text, retryable=not error.permanent, delay_s=error.retry_after)
+    if isinstance(error, SeedcoreError):
+        return Failure("tool_error", text, retryable=not isinstance(error, _HOPELESS))
+    # Only here is a traceback of use: the author did not expect this.
+    log.warning(
+        "Tool %s raised %s",
+        tool.name,
+        type(error).__name__,
+        exc_info=error,
+        extra={"event": "tool.raised", "tool": tool.name},
+    )
+    return Failure("tool_error", text)
+
+
+def _check_value(tool: Tool[..., Any], value: object, limit: int) -> None:
+    try:
+        text = encode(value)
+    except BadValue as bad:
+        raise Failure("bad_result", f"{tool.name} returned what is not JSON: {bad}") from None
+    if len(text) > limit or (len(text) * 4 > limit and len(text.encode()) > limit):
+        raise Failure(
+            "too_large",
+            f"{tool.name} returned {len(text.encode()):,} bytes; SEEDCORE_RESULT_MAX_BYTES is {limit:,}",
+        )
+
+
+def _context(tool: Tool[..., Any], index: int, around: Surroundings) -> ToolContext:
+    now = time.monotonic()
+    ends_at = around.ends_at
+    if tool.timeout_s is not None:
+        ends_at = min(ends_at, now + tool.timeout_s)
+    correlation = around.params.get("correlation_id")
+    return ToolContext(
+        task_id=around.task_id,
+        correlation_id=correlation if isinstance(correlation, str) else around.task_id,
+        attempt=around.attempt,
+        idempotency_key=f"{around.task_id}:{index}",
+        deadline=datetime.now(UTC) + timedelta(seconds=ends_at - now),
+        log=logging.LoggerAdapter(
+            tool_log,
+            {
+                "event": "tool.log",
+                "tool": tool.name,
+                "task_id": around.task_id,
+                "attempt": around.attempt,
+            },
+        ),
+        snapshot_id=around.snapshot_id,
+        _ends_at=ends_at,
+        _flag=around.cancelled,
+        _submitter=around.submitter,
+    )

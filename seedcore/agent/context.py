@@ -1,0 +1,185 @@
+"""What a running tool knows about the task that called it, and what it may do through it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from seedcore.task.model import NewTask, Submitted
+
+log = logging.getLogger("seedcore.tool")
+
+
+class Flag(Protocol):
+    """A `threading.Event` or `asyncio.Event`."""
+
+    def is_set(self) -> bool:
+        """Tell whether it happened."""
+        ...
+
+
+class Submitter(Protocol):
+    """Stores new tasks."""
+
+    def submit(self, new: NewTask) -> Submitted:
+        """Store one task, or find the one that has its idempotency key."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class ToolContext:
+    """The call that is running.
+
+    Attributes:
+        task_id: The task's id.
+        correlation_id: What ties tasks of one cause together. Default: the task's id.
+        attempt: 1 for the first attempt at this task.
+        agent_id: The agent that runs the call, if one was chosen.
+        organ_id: That agent's organ.
+        snapshot_id: The policy snapshot that the task belongs to, if any.
+        idempotency_key: `<task_id>:<index>`: equal for every attempt at this call, different for
+            every other call. Hand it to the service you call, so that a second attempt does
+            nothing twice.
+        deadline: When the call is stopped (UTC).
+        log: A logger whose lines carry the task's id and the tool's name.
+    """
+
+    task_id: str
+    correlation_id: str
+    attempt: int
+    idempotency_key: str
+    deadline: datetime
+    log: logging.LoggerAdapter[logging.Logger]
+    agent_id: str | None = None
+    organ_id: str | None = None
+    snapshot_id: int | None = None
+    _ends_at: float = 0.0
+    _flag: Flag | None = field(default=None, repr=False)
+    _given_up: bool = False
+    _submitter: Submitter | None = field(default=None, repr=False)
+    _submitted: int = 0
+
+    def time_left(self) -> float:
+        """Return the seconds until the deadline, never less than 0."""
+        return max(0.0, self._ends_at - time.monotonic())
+
+    def cancelled(self) -> bool:
+        """Tell whether nobody waits for this call any more: cancelled, or out of time.
+
+        A coroutine is cancelled where it waits. A plain function can't be interrupted: one that
+        takes long asks this now and then, and returns when it is true.
+        """
+        if self._given_up or (self._flag is not None and self._flag.is_set()):
+            return True
+        return time.monotonic() >= self._ends_at
+
+    def give_up(self) -> None:
+        """Make `cancelled()` true from now on."""
+        self._given_up = True
+
+    def submit(
+        self,
+        type: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        description: str = "",
+        domain: str | None = None,
+        priority: int | None = None,
+        run_after: datetime | None = None,
+        in_s: float | None = None,
+        depends_on: Sequence[str] = (),
+        max_attempts: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Submitted:
+        """Submit another task.
+
+        This waits for the database, so it belongs into a thread: a plain function just calls it, a
+        coroutine writes `await asyncio.to_thread(ctx.submit, …)`.
+
+        Args:
+            type: The new task's type.
+            params: Its payload; `correlation_id` is added unless given.
+            description: A sentence for people.
+            domain: Its domain.
+            priority: 0 to 10, higher first.
+            run_after: When it may start at the earliest.
+            in_s: The same, as seconds from now.
+            depends_on: Ids of tasks that must be completed first.
+            max_attempts: Attempts before it counts as failed.
+            idempotency_key: Default: this call's own key, with `:2`, `:3`, … for its further
+                tasks; so a second attempt at the call finds the tasks of the first.
+
+        Returns:
+            id, whether it was created now, its status.
+
+        Raises:
+            RuntimeError: Called on the event loop.
+            SeedcoreError: The task was refused, or the database can't be reached.
+        """
+        from seedcore.task.model import NewTask
+
+        if _on_event_loop():
+            raise RuntimeError(
+                "ctx.submit() waits for the database; in a coroutine write"
+                " 'await asyncio.to_thread(ctx.submit, …)'"
+            )
+        if self._submitter is None:
+            raise RuntimeError("this ToolContext was made without a database to submit to")
+        self._submitted += 1
+        suffix = f":{self._submitted}" if self._submitted > 1 else ""
+        return self._submitter.submit(
+            NewTask(
+                type=type,
+                params={"correlation_id": self.correlation_id, **(params or {})},
+                description=description,
+                domain=domain,
+                priority=priority,
+                run_after=run_after,
+                in_s=in_s,
+                depends_on=tuple(depends_on),
+                max_attempts=max_attempts,
+                idempotency_key=idempotency_key or self.idempotency_key + suffix,
+            )
+        )
+
+    @classmethod
+    def for_test(
+        cls,
+        *,
+        task_id: str = "00000000-0000-7000-8000-000000000000",
+        attempt: int = 1,
+        time_left_s: float = 60.0,
+        submitter: Submitter | None = None,
+    ) -> ToolContext:
+        """Make a context for calling a tool's function from a test.
+
+        Args:
+            task_id: The task's id.
+            attempt: The attempt's number.
+            time_left_s: Seconds until the deadline.
+            submitter: What `submit()` uses; None refuses to submit.
+        """
+        return cls(
+            task_id=task_id,
+            correlation_id=task_id,
+            attempt=attempt,
+            idempotency_key=f"{task_id}:0",
+            deadline=datetime.now(UTC) + timedelta(seconds=time_left_s),
+            log=logging.LoggerAdapter(log, {"event": "tool.log"}),
+            _ends_at=time.monotonic() + time_left_s,
+            _submitter=submitter,
+        )
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
