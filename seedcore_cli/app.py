@@ -100,7 +100,7 @@ class Command(TyperCommand):
         _write_options(self, ctx, formatter)
         from seedcore_cli.options import COMMON_IN_SHORT
 
-        if any(p.rich_help_panel == "Common options" for p in self.params if _is_option(p)):
+        if any(getattr(p, "rich_help_panel", None) == "Common options" for p in self.params):
             with formatter.section("Common options (explained by 'seedcore --help')"):
                 formatter.write_text(COMMON_IN_SHORT)
 

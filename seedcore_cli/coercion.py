@@ -79,7 +79,7 @@ def _choice(kind: type[Enum], value: Any) -> Enum:
     raise ValueError(f"{value!r} is not one of {choices}.")
 
 
-def _number(kind: type, value: Any, least: float | None, most: float | None) -> Any:
+def _number(kind: Any, value: Any, least: float | None, most: float | None) -> Any:
     try:
         number = kind(value)
     except (TypeError, ValueError, OverflowError):

@@ -6,12 +6,12 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 # C0 and C1 controls, line separators and bidirectional overrides: data must not move the cursor,
@@ -29,9 +29,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(plain(k)): plain(v) for k, v in value.items()}
+        pairs = cast("Mapping[Any, Any]", value)
+        return {str(plain(k)): plain(v) for k, v in pairs.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(v) for v in value]
+        return [plain(v) for v in cast("Iterable[Any]", value)]
     return _plain_object(value)
 
 

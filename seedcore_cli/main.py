@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any
 
 from seedcore.errors import SeedcoreError, WaitTimeout
@@ -37,10 +38,10 @@ def _run(words: list[str]) -> int:
     from seedcore_cli import app, signals
 
     signals.raise_on_termination()
-    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, TextIOWrapper):
         # Ids and JSON are the same bytes in every locale.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if sys.stderr is not None and hasattr(sys.stderr, "reconfigure"):
+    if isinstance(sys.stderr, TextIOWrapper):
         sys.stderr.reconfigure(errors="backslashreplace")
     code = app.run(app.root(), PROGRAM, words)
     if sys.stdout is not None:

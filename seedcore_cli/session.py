@@ -14,7 +14,7 @@ from seedcore_cli.color import wants_color
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from seedcore.config import Settings
+    from seedcore.config import Loaded, Settings
     from seedcore_cli.options import Common
     from seedcore_cli.output import Printer
 
@@ -35,6 +35,7 @@ class Cli:
         self.options = options
         self.command = command
         self._own_timeout = own_timeout
+        self._warned = False
 
     def __enter__(self) -> Self:
         """Start the timer of `--timeout`."""
@@ -55,19 +56,25 @@ class Cli:
         if error is not None:
             error.output_format = self.format  # type: ignore[attr-defined]  # for main's message
 
-    @cached_property
+    @property
     def settings(self) -> Settings:
         """The settings in force, with the flags of this command on top.
 
         Raises:
             ConfigError: A value is invalid; the message says where it came from.
         """
+        loaded = self._loaded
+        if not self._warned:
+            self._warned = True
+            for warning in loaded.warnings:
+                self.warn(warning)
+        return loaded.settings
+
+    @cached_property
+    def _loaded(self) -> Loaded:
         from seedcore.config import read
 
-        loaded = read(self.flags)
-        for warning in loaded.warnings:
-            self.warn(warning)
-        return loaded.settings
+        return read(self.flags)
 
     @property
     def flags(self) -> Mapping[str, str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from seedcore.config.masking import mask
 from seedcore.config.settings import Settings, fields
-from seedcore.config.values import environment_names, kind, nearest
-from seedcore.errors import NotFound
+from seedcore.config.values import environment_names, from_text, kind, nearest
+from seedcore.errors import ConfigError, NotFound
 
 
 def describe(
@@ -91,6 +91,33 @@ def _schema_of(field: Any) -> dict[str, Any]:
     if field.metadata["most"] is not None:
         rule["maximum"] = field.metadata["most"]
     return rule
+
+
+def convert(key: str, text: str | None) -> tuple[str, str | int | float | bool | None]:
+    """Return the name of a setting and the value that a word means for it.
+
+    Args:
+        key: Its name, or one of its environment names.
+        text: The word; None stays None.
+
+    Raises:
+        NotFound: There is no setting of that name.
+        ConfigError: The word means no value of it.
+    """
+    name = _name_of(key)
+    if text is None:
+        return name, None
+    field = next(f for f in fields() if f.name == name)
+    try:
+        return name, from_text(field, text)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}", code="config.value") from None
+
+
+def mask_secret(name: str, value: object) -> object:
+    """Return what may be shown of a setting's value."""
+    secret = next((f.metadata["secret"] for f in fields() if f.name == name), False)
+    return mask(name, value) if secret else value
 
 
 def _name_of(key: str) -> str:

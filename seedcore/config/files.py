@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from seedcore.errors import ConfigError
 
@@ -33,6 +33,13 @@ class ConfigFile:
     kind: str
     data: Mapping[str, Any]
     lines: list[str] = field(repr=False)
+
+    @property
+    def profiles(self) -> dict[str, Mapping[str, Any]]:
+        """The tables `[profiles.NAME]`; empty when they are not tables."""
+        found: Any = self.data.get("profiles", {})
+        tables = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        return {name: values for name, values in tables.items() if isinstance(values, dict)}
 
     def place(self, table: tuple[str, ...], key: str) -> str:
         """Return `path:line` of a key; only the path when it is written in an unusual way."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from seedcore.config import files
@@ -58,8 +58,8 @@ class Loaded:
     @property
     def protected(self) -> bool:
         """Whether the active profile asks for care (`protected = true`)."""
-        _, values = self.profiles.get(self.settings.profile or "", (None, {}))
-        return bool(values.get("protected"))
+        found = self.profiles.get(self.settings.profile or "")
+        return found is not None and bool(found[1].get("protected"))
 
 
 def load(
@@ -202,7 +202,14 @@ class _Reader:
         if source is None:
             return
         self._loaded.files.append(source)
-        for name, values in self._profiles_of(source).items():
+        written: Any = source.data.get("profiles", {})
+        if not isinstance(written, dict) or len(source.profiles) != len(cast("Any", written)):
+            self._problem(
+                "profiles is not a table of tables",
+                source.place((), "profiles"),
+                hint="write [profiles.NAME]",
+            )
+        for name, values in source.profiles.items():
             self._loaded.profiles.setdefault(name, (source, values))
 
     def _take_text(self, name: str, text: str, origin: str) -> None:
@@ -238,24 +245,13 @@ class _Reader:
 
     def _take_file(self, source: files.ConfigFile) -> None:
         chosen = self._values.get("profile")
-        for name, values in self._profiles_of(source).items():
+        for name, values in source.profiles.items():
             for key, value in self._known(source, ("profiles", name), values):
                 self._take_toml(source, ("profiles", name), key, value, active=name == chosen)
         top = {k: v for k, v in source.data.items() if k != "profiles"}
         for key, value in self._known(source, (), top):
             if key != "profile":
                 self._take_toml(source, (), key, value)
-
-    def _profiles_of(self, source: files.ConfigFile) -> dict[str, Mapping[str, Any]]:
-        found = source.data.get("profiles", {})
-        if isinstance(found, dict) and all(isinstance(v, dict) for v in found.values()):
-            return found
-        self._problem(
-            "profiles is not a table of tables",
-            source.place((), "profiles"),
-            hint="write [profiles.NAME]",
-        )
-        return {}
 
     def _known(
         self, source: files.ConfigFile, table: tuple[str, ...], values: Mapping[str, Any]

@@ -158,7 +158,9 @@ class Settings:
     )
     tool_threads: int = setting(16, "threads for synchronous tools", least=1)
     default_allowed_tools: str = setting(
-        "*", "tools that tasks may call, comma-separated; fact.* grants a whole group", project=False
+        "*",
+        "tools that tasks may call, comma-separated; fact.* grants a whole group",
+        project=False,
     )
     tool_http_allow: str = setting(
         "",
@@ -203,7 +205,7 @@ class Settings:
     )
     debug: bool = setting(False, "tracebacks of unexpected errors", "SEEDCORE_DEBUG")
 
-    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    origins: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
 
     def __repr__(self) -> str:
         """Never show a value: settings hold credentials."""

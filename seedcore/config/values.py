@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from typing import Any
+from typing import Any, cast
 
 from seedcore.config.duration import duration, size
 
@@ -61,8 +61,10 @@ def from_toml(field: Field, value: Any) -> Any:
         if wanted == "int" and isinstance(value, float):
             raise ValueError(f"{value!r} is not a whole number")
         return _in_range(field, float(value) if wanted == "float" else value)
-    if wanted == "str" and isinstance(value, list) and all(isinstance(v, str) for v in value):
-        return ",".join(value)
+    if wanted == "str" and isinstance(value, list):
+        words = cast("list[Any]", value)
+        if all(isinstance(word, str) for word in words):
+            return ",".join(words)
     names = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
     raise ValueError(f"{value!r} is not {names[wanted]}")
 
