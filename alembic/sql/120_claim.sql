@@ -16,8 +16,7 @@ CREATE OR REPLACE FUNCTION tasks_claim(
     p_domains   TEXT[]           DEFAULT NULL
 ) RETURNS SETOF tasks
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on'
+SET search_path = public, pg_temp, seedcore_engine
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off
@@ -113,8 +112,7 @@ CREATE OR REPLACE FUNCTION tasks_renew(
     p_lease_s  DOUBLE PRECISION DEFAULT 600
 ) RETURNS TABLE (id UUID, renewed BOOLEAN, status taskstatus)
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on'
+SET search_path = public, pg_temp, seedcore_engine
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off

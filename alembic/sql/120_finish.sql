@@ -8,8 +8,7 @@ CREATE OR REPLACE FUNCTION tasks_complete(
     p_results  JSONB[] DEFAULT NULL
 ) RETURNS SETOF UUID
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on'
+SET search_path = public, pg_temp, seedcore_engine
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off
@@ -57,8 +56,7 @@ CREATE OR REPLACE FUNCTION tasks_retry_or_fail(
     p_default_max INTEGER            DEFAULT 3
 ) RETURNS TABLE (id UUID, status taskstatus, run_after TIMESTAMPTZ)
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on'
+SET search_path = public, pg_temp, seedcore_engine
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off
@@ -128,8 +126,7 @@ CREATE OR REPLACE FUNCTION tasks_give_back(
     p_default_max INTEGER          DEFAULT 3
 ) RETURNS SETOF UUID
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on'
+SET search_path = public, pg_temp, seedcore_engine
 SET enable_seqscan = off
 SET enable_bitmapscan = off
 SET enable_hashjoin = off

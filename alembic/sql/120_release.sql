@@ -3,10 +3,10 @@
 -- The caller holds the rows' locks, taken by an earlier statement, so the snapshot of this one sees
 -- every dependency that ended before. Of two transactions that end the last two dependencies of a task,
 -- the later one waits for the lock and then sees both.
-CREATE OR REPLACE FUNCTION tasks_settle_waiting(p_ids UUID[]) RETURNS SETOF UUID
+CREATE OR REPLACE FUNCTION tasks_settle_waiting(p_ids UUID[], p_audit BOOLEAN DEFAULT false)
+RETURNS SETOF UUID
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on'
+SET search_path = public, pg_temp, seedcore_engine
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -35,7 +35,7 @@ BEGIN
         INSERT INTO task_events (task_id, from_status, to_status, attempts, actor, reason)
         SELECT c.id, 'created', 'cancelled', c.attempts, task_actor(), c.error
         FROM cancelled c
-        WHERE v_level <> 'none'
+        WHERE p_audit OR v_level <> 'none'
     )
     SELECT c.id FROM cancelled c;
 
@@ -58,9 +58,10 @@ BEGIN
             RETURNING t.id, t.type, t.attempts
         ), audited AS (
             INSERT INTO task_events (task_id, from_status, to_status, attempts, actor, reason)
-            SELECT q.id, 'created', 'queued', q.attempts, task_actor(), 'dependencies ended'
+            SELECT q.id, 'created', 'queued', q.attempts, task_actor(),
+                   CASE WHEN p_audit THEN task_reason() ELSE 'dependencies ended' END
             FROM queued q
-            WHERE v_level = 'all'
+            WHERE p_audit OR v_level = 'all'
         )
         SELECT DISTINCT task_lane(q.type) FROM queued q
     LOOP
@@ -68,12 +69,12 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION tasks_settle_waiting(UUID[]) IS 'internal: queues or cancels locked waiting tasks as their dependencies say; returns the cancelled ones';
+COMMENT ON FUNCTION tasks_settle_waiting(UUID[], BOOLEAN) IS
+    'internal: queues or cancels locked waiting tasks as their dependencies say; returns the cancelled ones';
 
 CREATE OR REPLACE FUNCTION tasks_release_dependants(p_ended UUID[]) RETURNS VOID
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on'
+SET search_path = public, pg_temp, seedcore_engine
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -101,11 +102,26 @@ END
 $$;
 COMMENT ON FUNCTION tasks_release_dependants(UUID[]) IS 'internal: queues or cancels what waited for these ended tasks, and so on down';
 
+-- Whoever ends a dependency looks for its waiting dependants. A task that is about to become one is not
+-- yet seen as such, so the dependency must not end before the change is committed.
+CREATE OR REPLACE FUNCTION tasks_hold_dependencies(p_ids UUID[]) RETURNS VOID
+LANGUAGE plpgsql
+SET search_path = public, pg_temp
+SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM FROM tasks d
+    WHERE d.id = ANY (ARRAY(SELECT e.dst_task_id FROM task_depends_on_task e
+                            WHERE e.src_task_id = ANY (p_ids) AND e.dst_task_id <> ALL (p_ids)))
+    ORDER BY d.id
+    FOR SHARE;
+END
+$$;
+COMMENT ON FUNCTION tasks_hold_dependencies(UUID[]) IS 'internal: keeps the dependencies of these tasks from ending until this transaction does';
+
 CREATE OR REPLACE FUNCTION task_add_dependency(p_src UUID, p_dst UUID, p_required BOOLEAN DEFAULT true)
 RETURNS BOOLEAN
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on' AS $$
+SET search_path = public, pg_temp, seedcore_engine AS $$
 DECLARE
     v_src tasks;
     v_dst tasks;

@@ -31,8 +31,7 @@ CREATE OR REPLACE FUNCTION task_submit(
     p_unique          TEXT             DEFAULT 'live'
 ) RETURNS TABLE (id UUID, created BOOLEAN, status taskstatus, run_after TIMESTAMPTZ)
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on' AS $$
+SET search_path = public, pg_temp, seedcore_engine AS $$
 #variable_conflict use_column
 DECLARE
     v_now     TIMESTAMPTZ := clock_timestamp();

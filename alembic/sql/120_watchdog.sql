@@ -9,8 +9,7 @@ CREATE OR REPLACE FUNCTION tasks_lapse(
     p_audit       BOOLEAN DEFAULT false
 ) RETURNS TABLE (id UUID, status taskstatus)
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on'
+SET search_path = public, pg_temp, seedcore_engine
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -115,8 +114,7 @@ COMMENT ON FUNCTION cleanup_stale_running_tasks(INTEGER, INTEGER) IS
 
 CREATE OR REPLACE FUNCTION tasks_expire_due(p_limit INTEGER DEFAULT 500) RETURNS INTEGER
 LANGUAGE plpgsql
-SET search_path = public, pg_temp
-SET seedcore.engine = 'on'
+SET search_path = public, pg_temp, seedcore_engine
 SET enable_seqscan = off
 SET jit = off AS $$
 DECLARE

@@ -23,6 +23,9 @@ FILES = (
     "120_claim.sql",
     "120_finish.sql",
     "120_watchdog.sql",
+    "120_operator.sql",
+    "120_schedule.sql",
+    "120_retention.sql",
     "120_triggers.sql",
     "120_views.sql",
 )
