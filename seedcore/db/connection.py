@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,13 @@ def configured(settings: Settings) -> str | None:
     try:
         parts = conninfo_to_dict(text)
     except psycopg.ProgrammingError as error:
+        # libpq quotes the part that it stumbled over, which may be the password.
+        reason = re.sub('"[^"]*"', "it", " ".join(str(error).split()))
         raise ConfigError(
-            f"the database URL can't be read: {without_secrets(' '.join(str(error).split()))}",
+            f"the database URL can't be read: {reason}",
             code="config.database_url",
             hint="postgresql://USER@HOST:5432/DATABASE",
-        ) from None  # the driver's own error may show the password
+        ) from None
     if not parts.get("password") and not os.environ.get("PGPASSWORD"):
         password = _password(settings)
         if password is not None:

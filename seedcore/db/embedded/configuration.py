@@ -72,6 +72,7 @@ def settings(socket: Path, log: Path, *, unsafe: bool, memory: int | None = None
             "full_page_writes": "off",
             "wal_level": "minimal",
             "max_wal_senders": "0",
+            "wal_compression": "off",
             "shared_buffers": "128MB",
             "log_lock_waits": "off",
         }

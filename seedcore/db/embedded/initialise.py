@@ -56,6 +56,8 @@ def initialise(layout: Layout, installation: Path, identity: Identity, *, unsafe
                 # Hexadecimal, so there is nothing to quote.
                 f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{passwords[ROLE]}'",
                 f"GRANT pg_monitor, pg_signal_backend TO {ROLE}",
+                # Functions carry it in a SET clause, which a superuser alone may write otherwise.
+                f'GRANT SET ON PARAMETER "seedcore.engine" TO {ROLE}',
                 f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
             ],
         )

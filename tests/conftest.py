@@ -1,0 +1,194 @@
+"""What every test may ask for: a PostgreSQL server, fresh databases, settings, the program.
+
+The server is SEEDCORE_TEST_DATABASE_URL (a superuser's URL), or else our own embedded one in a
+temporary folder, without durability, removed at the end; each worker of pytest-xdist has its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from seedcore.config.settings import Settings
+from seedcore.db.embedded import EmbeddedServer
+from tests.program import Program
+
+TEST_URL = "SEEDCORE_TEST_DATABASE_URL"
+
+ROLE = "seedcore_test"
+"""Owner of the tests' databases. No superuser: what only works as one would fail in production."""
+
+
+def pytest_configure() -> None:
+    """Forget the caller's settings: a test must not depend on them, nor touch their database."""
+    ours = ("SEEDCORE_", "PG", "DISPATCHER_", "TASK_", "XDG_")
+    plain = {field.name.upper() for field in dataclasses.fields(Settings)}
+    for name in list(os.environ):
+        if name != TEST_URL and (name.startswith(ours) or name in plain):
+            del os.environ[name]
+    os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_DATA_HOME"] = "/nonexistent"
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """URL of the server's database `postgres`, as superuser."""
+    given = os.environ.get(TEST_URL)
+    if given:
+        yield given
+        return
+    with _folder(_in_memory()) as folder:
+        server = EmbeddedServer(folder, unsafe=True)
+        server.ensure_running()
+        try:
+            yield server.conninfo("postgres", superuser=True)
+        finally:
+            server.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def _admin(server_url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        try:
+            conn.execute(
+                sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(
+                    sql.Identifier(ROLE), sql.Literal(ROLE)
+                )
+            )
+            conn.execute(
+                sql.SQL("GRANT pg_monitor, pg_signal_backend TO {}").format(sql.Identifier(ROLE))
+            )
+            conn.execute(
+                sql.SQL('GRANT SET ON PARAMETER "seedcore.engine" TO {}').format(
+                    sql.Identifier(ROLE)
+                )
+            )
+        except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            pass  # a server that outlives the run, or another worker of it
+        yield conn
+
+
+@pytest.fixture(scope="session")
+def template_database(server_url: str, _admin: psycopg.Connection[Any]) -> Iterator[str]:
+    """Name of a database that the real migrations have brought to their head."""
+    from seedcore.db.migrate import up_url
+
+    name = _create(_admin, server_url, template=None)
+    up_url(_as_role(server_url, name))
+    yield name
+    _drop(_admin, name)
+
+
+@pytest.fixture
+def database_url(
+    server_url: str, template_database: str, _admin: psycopg.Connection[Any]
+) -> Iterator[str]:
+    """URL of a fresh migrated database."""
+    name = _create(_admin, server_url, template=template_database)
+    yield _as_role(server_url, name)
+    _drop(_admin, name)
+
+
+@pytest.fixture
+def blank_database_url(server_url: str, _admin: psycopg.Connection[Any]) -> Iterator[str]:
+    """URL of a fresh database that no migration has touched."""
+    name = _create(_admin, server_url, template=None)
+    yield _as_role(server_url, name)
+    _drop(_admin, name)
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """A connection to a fresh migrated database: autocommit, rows are dicts."""
+    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
+        yield connection
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty home folder: short enough for sockets, reachable for an embedded server of root."""
+    with _folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def settings(database_url: str, home: Path) -> Settings:
+    """Settings that name a fresh migrated database."""
+    return Settings(database_url=database_url, home=str(home))
+
+
+@pytest.fixture
+def seedcore(database_url: str, home: Path, tmp_path: Path) -> Iterator[Program]:
+    """The program on a fresh migrated database: `seedcore("task", "list", "-o", "json")`."""
+    program = Program(home, tmp_path, {"SEEDCORE_DATABASE_URL": database_url})
+    yield program
+    program.close()
+
+
+class _folder:  # noqa: N801 - used like a function
+    """A short temporary folder; an embedded server in it is stopped before it is removed."""
+
+    def __init__(self, parent: str | None = None) -> None:
+        self.parent = parent
+
+    def __enter__(self) -> Path:
+        self.path = Path(tempfile.mkdtemp(prefix="seedcore-", dir=self.parent))
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        EmbeddedServer(self.path).destroy()
+        shutil.rmtree(self.path)
+
+
+def _in_memory() -> str | None:
+    """Return a folder in memory, or None: a database per test means hundreds of files made and
+    removed each time, which ext4 gets ever slower at (it won't reuse an inode for five seconds).
+    """
+    folder = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    # The server's programs may have to be copied there and run.
+    usable = os.access(folder, os.W_OK) and not found.f_flag & os.ST_NOEXEC
+    return folder if usable and found.f_bavail * found.f_frsize >= 4 << 30 else None
+
+
+def _create(admin: psycopg.Connection[Any], server_url: str, *, template: str | None) -> str:
+    name = f"seedcore_test_{uuid4().hex[:12]}"
+    admin.execute(
+        sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(ROLE), sql.Identifier(template or "template1")
+        )
+    )
+    if template is None:
+        # Only a superuser can install it; an administrator does so on a managed server as well.
+        with psycopg.connect(_with_database(server_url, name), autocommit=True) as conn:
+            conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    return name
+
+
+def _drop(admin: psycopg.Connection[Any], name: str) -> None:
+    admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{quote(name)}"))
+
+
+def _as_role(url: str, name: str) -> str:
+    parts = urlsplit(_with_database(url, name))
+    host = parts.netloc.rpartition("@")[2]
+    # urlunsplit would drop the empty host of a socket URL together with its slashes.
+    return urlunsplit(parts._replace(netloc=f"{ROLE}:{ROLE}@{host}"))
