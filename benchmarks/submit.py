@@ -74,7 +74,7 @@ def copy_in(conn: psycopg.Connection, path: Path) -> float:
     """COPY a file of binary rows into tasks, in one transaction; return seconds."""
     started = time.perf_counter()
     with conn.transaction(), conn.cursor() as cursor:
-        cursor.execute("SELECT set_config('seedcore.engine', 'on', true)")
+        cursor.execute("SET LOCAL search_path = public, pg_temp, seedcore_engine")
         with (
             cursor.copy("COPY tasks FROM STDIN (FORMAT binary)") as target,
             path.open("rb") as rows,
