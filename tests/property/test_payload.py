@@ -62,7 +62,7 @@ documents = st.dictionaries(
 rows = st.fixed_dictionaries(
     {
         "id": st.none() | st.uuids() | st.uuids().map(str),
-        "type": st.text(min_size=1, max_size=10).filter(str.strip),
+        "type": text.filter(str.strip),
         "description": st.none() | text,
         "domain": st.none() | text,
         "drift_score": st.floats(min_value=0, allow_infinity=False, allow_nan=False),
