@@ -257,6 +257,8 @@ def common(function: Callable[..., Any] | None = None, *, own_timeout: bool = Fa
     hints = get_type_hints(function, include_extras=True)
     own = list(inspect.signature(function).parameters.values())[1:]
     own = [p.replace(annotation=hints[p.name]) for p in own]
+    wants_context = any(p.name == "ctx" for p in own)
+    own = [p for p in own if p.name != "ctx"]
     taken = {p.name for p in own}
     shared = [p for p in _common_parameters() if p.name not in taken]
     shared_names = {p.name for p in shared}
@@ -264,6 +266,8 @@ def common(function: Callable[..., Any] | None = None, *, own_timeout: bool = Fa
     def command(ctx: typer.Context, **values: Any) -> Any:
         given = {name: values.pop(name) for name in list(values) if name in shared_names}
         options = (ctx.obj or Common()).under(given)
+        if wants_context:
+            values["ctx"] = ctx
         with Cli(options, command=ctx.command_path, own_timeout=own_timeout) as cli:
             return function(cli, **values)
 

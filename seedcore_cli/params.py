@@ -5,7 +5,6 @@ Each raises ValueError, which the command line reports with the option's name an
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -106,37 +105,21 @@ def _decoded(data: bytes, where: str) -> str:
 def read_json(word: str, what: str) -> Any:
     """Return a JSON document given as text, `@FILE` or `-`.
 
-    Stricter than Python's reader: a key that occurs twice, NaN and Infinity are refused, because
-    what PostgreSQL would store is not what was written.
+    As strict as a submission: what jsonb would not keep as written (a key that occurs twice, NaN, half
+    a surrogate pair) is refused.
 
     Raises:
         UsageError: It isn't JSON; the message says where.
     """
+    from seedcore.task.plain import InvalidJson, load_json
+
     text, where = read_source(word, what)
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        line = f"line {error.lineno}, column {error.colno}"
-        hint = None
+        return load_json(text)
+    except InvalidJson as error:
+        hint = error.hint
         if where == what and "'" not in text and '"' not in text:
-            hint = "keep the shell from eating the quotes: " + what + ' \'{"key": "value"}\''
-        raise UsageError(f"{where} is not JSON: {error.msg} ({line})", hint=hint) from None
-    except RecursionError:
-        raise UsageError(f"{where} is nested too deeply") from None
-    except ValueError as error:
-        raise UsageError(f"{where}: {error}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise ValueError(f"the key {key!r} occurs twice in one object")
-            seen.add(key)
-    return document
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+            hint = "keep the shell from eating the quotes: " + what + """ '{"key": "value"}'"""
+        raise UsageError(
+            f"{where}: {error.message}", code=error.code, hint=hint, details=error.details
+        ) from None

@@ -154,7 +154,7 @@ def profiles(cli: Cli) -> None:
 def use(
     cli: Cli,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The profile; see 'config profiles'.")
+        str | None, typer.Argument(metavar="NAME", help="The profile; see 'config profiles'.")
     ] = None,
     *,
     none: Annotated[bool, typer.Option("--none", help="No profile.")] = False,
@@ -190,7 +190,7 @@ def set_(
     cli: Cli,
     key: Annotated[str, typer.Argument(metavar="KEY", help="The setting.")],
     value: Annotated[
-        str | None, typer.Argument(metavar="[VALUE]", help="Its value, as in the environment.")
+        str | None, typer.Argument(metavar="VALUE", help="Its value, as in the environment.")
     ] = None,
     *,
     unset: Annotated[bool, typer.Option("--unset", help="Remove it from the file.")] = False,
