@@ -7,6 +7,7 @@ left alone on purpose: the process that runs the migrations has already decided 
 from __future__ import annotations
 
 from alembic import context
+
 from seedcore.db.metadata import metadata
 from seedcore.db.migrate import session
 

@@ -15,5 +15,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    ops.require_empty("tasks")
+    ops.require_empty("tasks", "seedcore_settings")
     ops.run_sql("001_create_tasks_table.down.sql")

@@ -10,9 +10,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seedcore.db.migrate.runner import up_url as up_url
+    from seedcore.db.migrate.checks import check as check
+    from seedcore.db.migrate.planning import plan as plan
+    from seedcore.db.migrate.report import history as history, status as status
+    from seedcore.db.migrate.runner import (
+        Options as Options,
+        Outcome as Outcome,
+        down as down,
+        up as up,
+        up_url as up_url,
+    )
+    from seedcore.db.migrate.schema import (
+        ensure_migrated as ensure_migrated,
+        required_revision as required_revision,
+    )
+    from seedcore.db.migrate.stamping import stamp as stamp
 
-_HOMES = {"up_url": "runner"}
+_HOMES = {
+    "Options": "runner",
+    "Outcome": "runner",
+    "check": "checks",
+    "down": "runner",
+    "ensure_migrated": "schema",
+    "history": "report",
+    "plan": "planning",
+    "required_revision": "schema",
+    "stamp": "stamping",
+    "status": "report",
+    "up": "runner",
+    "up_url": "runner",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,9 @@ from typing import Any, LiteralString, cast
 from alembic import context, op
 from psycopg import Connection, sql
 
+from seedcore.db.migrate.recorder import driver_of
+from seedcore.db.migrate.session import patient
+
 
 def execute(statements: LiteralString) -> None:
     """Run one or more statements, separated by semicolons."""
@@ -61,7 +64,7 @@ def create_index(name: str, table: str, definition: LiteralString, *, unique: bo
         driver.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(name)))
         driver.execute(statement(""))
         return
-    with op.get_context().autocommit_block():
+    with op.get_context().autocommit_block(), patient(driver):
         if _is_valid(driver, name) is False:
             driver.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(name)))
         driver.execute(statement("CONCURRENTLY"))
@@ -103,11 +106,7 @@ $$;"""
 
 
 def _driver() -> Connection[Any]:
-    """Return psycopg's own connection, on which a text may hold many statements."""
-    connection = op.get_bind().connection.driver_connection
-    if not isinstance(connection, Connection):
-        raise TypeError("migrations run on psycopg")
-    return cast("Connection[Any]", connection)
+    return driver_of(op.get_context())
 
 
 def _is_valid(driver: Connection[Any], index: str) -> bool | None:

@@ -7,10 +7,19 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from seedcore.errors import NotFound
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _PACKAGE = Path(__file__).resolve().parents[2]
+_CREATES = re.compile(
+    r"^CREATE (?:OR REPLACE )?(?:UNLOGGED )?(?:TABLE|(?:MATERIALIZED )?VIEW|FUNCTION|PROCEDURE|TYPE)"
+    r"\s+(?:IF NOT EXISTS )?(?:(?P<schema>\w+)\.)?(?P<name>\w+)",
+    re.MULTILINE | re.IGNORECASE,
+)
 _FILE = re.compile(r"^(?P<id>\d{3})_(?P<slug>[a-z0-9_]+)\.py$")
 
 
@@ -32,6 +41,12 @@ class Revision:
     def description(self) -> str:
         """What it does, in words."""
         return self.slug.replace("_", " ")
+
+    @cached_property
+    def irreversible(self) -> bool:
+        """Whether it says of itself that it can't be taken back."""
+        text = self.path.read_text(encoding="utf-8")
+        return re.search(r"^irreversible = True$", text, re.MULTILINE) is not None
 
     @property
     def files(self) -> list[Path]:
@@ -72,6 +87,19 @@ class Chain:
         """The id of the last revision."""
         return self.ids[-1]
 
+    @cached_property
+    def objects(self) -> list[str]:
+        """The qualified names of all tables, views, functions and types that the SQL files create.
+
+        Whatever else lives in the database belongs to somebody else, and is nobody's drift.
+        """
+        found: set[str] = set()
+        for path in sorted((self.directory / "sql").glob("*.sql")):
+            # Leading blanks are dropped, so that what a DO block creates is found too.
+            text = re.sub(r"^[ \t]+", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            found |= {f"{m['schema'] or 'public'}.{m['name']}" for m in _CREATES.finditer(text)}
+        return sorted(found)
+
     def position(self, revision: str | None) -> int:
         """Return how many revisions are applied at `revision` (None or `base`: none).
 
@@ -94,6 +122,22 @@ def default_directory() -> Path:
     """Return the script directory of this program: inside the wheel, else beside the checkout."""
     shipped = _PACKAGE / "_migrations"
     return shipped if shipped.is_dir() else _PACKAGE.parent / "alembic"
+
+
+def chain_of(directory: Path | None) -> Chain:
+    """Return the chain of a script directory; None = this program's own."""
+    return default_chain() if directory is None else Chain(directory)
+
+
+def alembic_config(chain: Chain, output: TextIO | None = None) -> Config:
+    """Return what Alembic needs to know; `output` receives the SQL that it renders."""
+    from alembic.config import Config
+
+    config = Config(output_buffer=output)
+    # Alembic reads the value with interpolation, so a percent sign in the path must be doubled.
+    config.set_main_option("script_location", str(chain.directory).replace("%", "%%"))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    return config
 
 
 @lru_cache(maxsize=1)
