@@ -86,6 +86,8 @@ def request_tool(allow: str) -> Tool[..., Any]:
                 return await _follow(first, allowed, max_bytes)
         except TimeoutError:
             raise ToolError(f"{_shown(first.url)} did not answer within {limit:.3g} s") from None
+        except aiohttp.InvalidURL:
+            raise ToolError(f"{_shown(first.url)} can't be called", permanent=True) from None
         except aiohttp.ClientError as error:
             raise ToolError(f"{_shown(first.url)} can't be reached: {_reason(error)}") from None
 
