@@ -261,7 +261,7 @@ def run(command: Any, program: str, arguments: list[str]) -> int:
     """
     complete(command, program)
     try:
-        with command.make_context(program, arguments) as ctx:
+        with command.make_context(program, list(arguments)) as ctx:  # it empties the list
             command.invoke(ctx)
     except typer.Exit as exit_:
         return exit_.exit_code

@@ -209,7 +209,7 @@ class Cli:
         import logging
 
         level = {0: logging.WARNING, 1: logging.INFO}.get(self.options.verbose, logging.DEBUG)
-        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
+        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
 
 
 def _to_stderr(text: str) -> None:

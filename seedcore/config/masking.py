@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 MASK = "***"
-_URL_PASSWORD = re.compile(r"(?<=://)([^:@/?#\s]*):([^@/?#\s]*)(?=@)")
+_URL_PASSWORD = re.compile(r"(?<=://)([^:@/?#\s]*):([^?\s]*)(?=@)")
 # A query parameter of a URL, or a word of libpq's `key=value` form, quoted or not.
 _PARAMETER = re.compile(
     r"((?:^|[?&\s])(?:password|sslpassword|passfile)\s*=\s*)('(?:[^'\\]|\\.)*'|[^&\s]*)",
