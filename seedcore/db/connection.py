@@ -15,7 +15,7 @@ from psycopg.rows import RowFactory, dict_row
 from seedcore.config.settings import Settings
 from seedcore.db import actor, set_actor
 from seedcore.db.errors import without_secrets
-from seedcore.errors import ConfigError, NotMigrated, Unavailable
+from seedcore.errors import ConfigError, Unavailable
 
 __all__ = [
     "actor",
@@ -141,10 +141,12 @@ def connect(
             " set_config('statement_timeout', %s, false)",
             (f"{LOCK_TIMEOUT_S * 1000:.0f}", f"{statement_timeout_s * 1000:.0f}"),
         )
+        if check_schema:
+            from seedcore.db.migrate.schema import ensure_migrated
+
+            ensure_migrated(conn)
         if not autocommit:
             conn.commit()
-        if check_schema:
-            _check_schema(conn)
     except BaseException:
         conn.close()
         raise
@@ -217,24 +219,3 @@ def _password(settings: Settings) -> str | None:
         raise ConfigError(
             f"the password file {path} can't be read: {error}", code="config.password_file"
         ) from error
-
-
-def _check_schema(conn: psycopg.Connection[Any]) -> None:
-    from seedcore.db import migrate
-
-    required = migrate.required_revision()
-    with conn.cursor(row_factory=dict_row) as cursor:
-        cursor.execute("SELECT to_regclass('alembic_version') IS NOT NULL AS is_there")
-        row = cursor.fetchone()
-        found: set[str] = set()
-        if row and row["is_there"]:
-            cursor.execute("SELECT version_num FROM alembic_version")
-            found = {str(r["version_num"]) for r in cursor.fetchall()}
-    if required in found:
-        return
-    message = (
-        f"the database is at revision {', '.join(sorted(found))}, this program needs {required}"
-        if found
-        else f"the database is not migrated; this program needs revision {required}"
-    )
-    raise NotMigrated(message, hint="seedcore migrate up", details={"required": required})

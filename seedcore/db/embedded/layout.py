@@ -58,6 +58,18 @@ class Layout:
         """The database cluster."""
         return self.root / "data"
 
+    def major(self) -> int | None:
+        """Return the major version of the data folder, or None if there is no data yet."""
+        try:
+            return int((self.data / "PG_VERSION").read_text(encoding="utf-8").split(".")[0])
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+
+    def log_files(self) -> list[Path]:
+        """Return the log files: what the last start said, then the server's own, oldest first."""
+        files = sorted(self.log.glob("*.log"), key=lambda p: p.stat().st_mtime)
+        return [self.start_log, *files] if self.start_log.exists() else files
+
     @property
     def pid_file(self) -> Path:
         """Where a running server describes itself."""

@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -20,17 +19,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from seedcore.db.embedded import binaries, configuration, initialise, locks, postmaster
-from seedcore.db.embedded.identity import Identity, server_identity
-from seedcore.db.embedded.initialise import DATABASE, ENVIRONMENT, ROLE, SUPERUSER
-from seedcore.db.embedded.layout import (
-    PORT,
-    Layout,
-    open_way,
-    prepare_root,
-    private_folder,
-    write_private,
-)
+from seedcore.db.embedded import binaries, locks, postmaster
+from seedcore.db.embedded.initialise import SUPERUSER, failure
+from seedcore.db.embedded.launch import Launched, launch
+from seedcore.db.embedded.layout import PORT, Layout, prepare_root
+from seedcore.db.embedded.provision import DATABASE, ROLE, provision
 from seedcore.errors import ConfigError, LockBusy, Unavailable, WaitTimeout
 
 State = Literal["absent", "stopped", "starting", "ready", "stopping", "leftover"]
@@ -77,23 +70,35 @@ class EmbeddedServer:
     Args:
         home: The home folder; see `seedcore.config.home`.
         unsafe: Trade durability for speed. Only for servers that are thrown away, such as a test's.
+        major: Major version of PostgreSQL to run.
     """
 
-    def __init__(self, home: Path, *, unsafe: bool = False) -> None:
+    def __init__(self, home: Path, *, unsafe: bool = False, major: int = binaries.MAJOR) -> None:
         self.layout = Layout(home.expanduser().absolute())
         self._unsafe = unsafe
+        self._major = major
 
     @property
     def bin_dir(self) -> Path:
         """Folder of the client programs that belong to the server."""
-        return binaries.installation() / "bin"
+        return binaries.installation(self._major) / "bin"
 
     def status(self) -> Status:
-        """Return the server's state from two small files and a lock; nothing is started."""
+        """Return the server's state from two small files and a lock; nothing is started.
+
+        Raises:
+            ConfigError: The files belong to another user.
+        """
+        try:
+            return self._status()
+        except PermissionError as error:
+            raise _foreign(self.layout, error) from error
+
+    def _status(self) -> Status:
         data = self.layout.data
         held = locks.is_held(self.layout.alive_lock)
         found = postmaster.read_pid_file(self.layout.pid_file)
-        major = self._major()
+        major = self.layout.major()
         if major is None and not held:
             return Status("absent", data)
         # Without our lock it may still run: started by hand with pg_ctl, for a repair.
@@ -130,18 +135,15 @@ class EmbeddedServer:
             Unavailable: It did not start, or isn't ready yet.
         """
         status = self.status()
-        if status.is_running:
+        if status.is_running and self.layout.password.exists():
             return status
         end = time.monotonic() + wait_s
-        prepare_root(self.layout)
         while True:
+            prepare_root(self.layout)  # each time: another process may be removing it
             try:
-                with self.administration(timeout_s=min(0.5, max(0.0, end - time.monotonic()))):
-                    return self._ensure_running(end)
+                with self.administration(timeout_s=max(0.0, end - time.monotonic())):
+                    return self._start(end)
             except LockBusy as error:
-                status = self.status()
-                if status.is_running:
-                    return status
                 if time.monotonic() >= end:
                     raise Unavailable(
                         f"the embedded server is not ready: {error.message}", code="db.starting"
@@ -176,7 +178,7 @@ class EmbeddedServer:
         try:
             password = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
-            if self._major() is None:
+            if self.layout.major() is None:
                 raise Unavailable(
                     f"there is no embedded server in {self.layout.home} yet",
                     code="db.not_initialised",
@@ -186,11 +188,7 @@ class EmbeddedServer:
                 f"the password file {path} is missing", code="db.no_password"
             ) from None
         except PermissionError as error:
-            raise ConfigError(
-                f"the embedded server in {self.layout.root} belongs to another user: {error}",
-                code="db.home_of_another_user",
-                hint="set SEEDCORE_HOME to a folder of your own",
-            ) from error
+            raise _foreign(self.layout, error) from error
         host = quote(str(folder), safe="")
         return f"postgresql://{role}:{password}@/{quote(database, safe='')}?host={host}&port={PORT}"
 
@@ -215,11 +213,11 @@ class EmbeddedServer:
         while status.pid is None and status.state == "starting" and time.monotonic() < end:
             time.sleep(0.01)
             status = self.status()
-        if status.state == "leftover":
-            postmaster.end_leftovers(self.layout.data)
-        elif status.pid is not None:
+        if status.pid is not None and postmaster.is_postgres_of(status.pid, self.layout.data):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(status.pid, _SIGNALS[mode])
+        elif status.state != "starting":
+            postmaster.end_leftovers(self.layout.data)
         pause = 0.005
         while self.status().state not in ("absent", "stopped"):
             if time.monotonic() >= end:
@@ -245,7 +243,7 @@ class EmbeddedServer:
             return False
         prepare_root(self.layout)
         with self.administration():
-            existed = self._major() is not None
+            existed = self.layout.major() is not None
             try:
                 self.stop("fast", 30.0)
             except WaitTimeout:
@@ -259,127 +257,26 @@ class EmbeddedServer:
             shutil.rmtree(self.layout.root)
         return existed
 
-    def log_files(self) -> list[Path]:
-        """Return the log files, oldest first; the first is what the last start said."""
-        files = sorted(self.layout.log.glob("*.log"), key=lambda p: p.stat().st_mtime)
-        return [self.layout.start_log, *files] if self.layout.start_log.exists() else files
-
-    def _major(self) -> int | None:
-        try:
-            return int((self.layout.data / "PG_VERSION").read_text().split(".")[0])
-        except (FileNotFoundError, ValueError):
-            return None
-
-    def _ensure_running(self, end: float) -> Status:
-        """Start under the administration lock, and wait until ready."""
-        status = self.status()
-        if status.is_running:  # someone else was quicker
-            return status
-        if status.state == "leftover":
-            postmaster.end_leftovers(self.layout.data)
-        if status.state == "stopping":
-            self._await_end(end)
-        if self.status().state in ("absent", "stopped", "leftover"):
-            self._launch()
-        return self._await_ready(end)
-
-    def _launch(self) -> None:
-        """Make the data folder if there is none, write the settings, start the postmaster."""
-        layout = self.layout
-        identity = server_identity(layout.data)
-        open_way(layout, identity)
-        major = self._major()
-        if major not in (None, binaries.MAJOR):
-            raise ConfigError(
-                f"the data folder {layout.data} is of PostgreSQL {major}, and this program runs "
-                f"PostgreSQL {binaries.MAJOR}",
-                code="db.version_mismatch",
-                hint="seedcore db upgrade"
-                if major in binaries.shipped_majors()
-                else f"dump it with PostgreSQL {major} and load it with 'seedcore db restore'",
-                details={"found": major, "needed": binaries.MAJOR},
-            )
-        installation = binaries.reachable_installation(identity, layout.root)
-        if major is None:
-            if layout.data.exists() and any(layout.data.iterdir()):
-                raise ConfigError(
-                    f"{layout.data} is not empty and holds no PostgreSQL data",
-                    code="db.bad_data_folder",
-                    hint="move it away",
-                )
-            initialise.initialise(layout, installation, identity, unsafe=self._unsafe)
-        private_folder(layout.log, identity)
-        private_folder(layout.socket, identity)
-        values = configuration.settings(layout.socket, layout.log, unsafe=self._unsafe)
-        text = configuration.render(values, layout.local_conf)
-        write_private(layout.conf, text, mode=0o644)
-        alive = locks.take(layout.alive_lock, timeout_s=5.0)
-        if alive is None:
-            raise LockBusy("processes of an earlier embedded server still run")
-        try:
-            self._remove_stale_files()
-            self._spawn(installation, identity, alive)
-        finally:
-            os.close(alive)  # from here on the postmaster's copy holds the lock
-
-    def _remove_stale_files(self) -> None:
-        """Remove what a killed server left behind.
-
-        PostgreSQL takes a process id in such a file for a running server if any process of the same
-        user has it now. We hold the lock that its processes would hold, so we know better.
-        """
-        found = postmaster.read_pid_file(self.layout.pid_file)
-        if found is None:
-            return
-        if postmaster.is_postgres_of(found.pid, self.layout.data):
-            raise Unavailable(
-                f"a PostgreSQL server that seedcore did not start uses {self.layout.data} "
-                f"(process {found.pid}) and is not ready",
-                code="db.start_failed",
-            )
-        self.layout.pid_file.unlink(missing_ok=True)
-        for folder in {found.socket_dir, self.layout.socket} - {None}:
-            assert folder is not None  # noqa: S101 - for the type checker
-            (folder / f".s.PGSQL.{found.port or PORT}.lock").unlink(missing_ok=True)
-
-    def _spawn(self, installation: Path, identity: Identity, alive: int) -> None:
-        """Start the postmaster in a session of its own, adopted by init.
-
-        A terminal's Ctrl-C or its closing doesn't reach it, and no child is left for us to reap.
-        """
-        program = installation / "bin" / "postgres"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        log = os.open(self.layout.start_log, flags, 0o600)
-        try:
-            subprocess.run(
-                ["/bin/sh", "-c", '"$@" &', "sh", str(program), "-D", str(self.layout.data)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env=ENVIRONMENT,
-                umask=0o077,
-                start_new_session=True,
-                pass_fds=(alive,),
-                check=True,
-                **identity.switch(),
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise Unavailable(f"can't start {program}: {error}", code="db.start_failed") from error
-        finally:
-            os.close(log)
-
-    def _await_ready(self, end: float) -> Status:
+    def _start(self, end: float) -> Status:
+        """Bring the server up, whatever state it is in; the caller holds the administration lock."""
+        launched: Launched | None = None
         pause = 0.005
         while True:
             status = self.status()
             if status.is_running:
+                if not self.layout.password.exists():
+                    provision(self.layout, self.conninfo("postgres", superuser=True))
                 return status
             if status.state in ("absent", "stopped"):
-                raise initialise.failure("the embedded server did not start", self._last_words())
+                if launched is not None:
+                    raise failure("the embedded server did not start", launched.last_words())
+                launched = launch(self.layout, major=self._major, unsafe=self._unsafe)
+            elif status.state == "leftover":
+                postmaster.end_leftovers(self.layout.data)
             if time.monotonic() >= end:
                 raise Unavailable(
-                    "the embedded server is still starting; after a crash it first replays its log",
+                    f"the embedded server is not ready yet ({status.state}); after a crash it "
+                    "first replays its log",
                     code="db.starting",
                     hint="seedcore db wait --for ready --timeout 10m",
                     details={"pid": status.pid},
@@ -387,14 +284,11 @@ class EmbeddedServer:
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
 
-    def _await_end(self, end: float) -> None:
-        while self.status().state == "stopping" and time.monotonic() < end:
-            time.sleep(0.02)
 
-    def _last_words(self) -> str:
-        """Return the ends of the start's log and of the server's newest one."""
-        texts: list[str] = []
-        for path in self.log_files()[:1] + self.log_files()[-1:]:
-            with contextlib.suppress(OSError):
-                texts.append(path.read_text(encoding="utf-8", errors="replace")[-4000:])
-        return "\n".join(dict.fromkeys(texts))
+def _foreign(layout: Layout, error: PermissionError) -> ConfigError:
+    return ConfigError(
+        f"the embedded server in {layout.root} belongs to another user ({error.strerror}: "
+        f"{error.filename})",
+        code="db.home_of_another_user",
+        hint="set SEEDCORE_HOME to a folder of your own, or SEEDCORE_DATABASE_URL to a server",
+    )
