@@ -1,21 +1,21 @@
-"""${message}
+"""${message[:1].upper() + message[1:]}.
 
-What this adds, and what it costs on a filled database, in a few lines.
+What it costs on a filled database: which locks, for how long.
 """
 
 from __future__ import annotations
 
 from seedcore.db.migrate import ops
 
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = ${repr(up_revision).replace("'", '"')}
+down_revision = ${repr(down_revision).replace("'", '"')}
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    ${upgrades if upgrades else 'ops.run_sql("%s_%s.sql" % ())'}
+    ops.run_sql("${up_revision}_${slug}.sql")
 
 
 def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}
+    ops.run_sql("${up_revision}_${slug}.down.sql")

@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seedcore.db.migrate.checks import check as check
-    from seedcore.db.migrate.planning import plan as plan
+    from seedcore.db.migrate.checks import Finding as Finding, check as check
+    from seedcore.db.migrate.creating import create as create
+    from seedcore.db.migrate.planning import Plan as Plan, plan as plan
     from seedcore.db.migrate.report import history as history, status as status
     from seedcore.db.migrate.runner import (
         Options as Options,
@@ -24,9 +25,18 @@ if TYPE_CHECKING:
         ensure_migrated as ensure_migrated,
         required_revision as required_revision,
     )
+    from seedcore.db.migrate.session import (
+        database_name as database_name,
+        starts_something as starts_something,
+    )
     from seedcore.db.migrate.stamping import stamp as stamp
 
 _HOMES = {
+    "Finding": "checks",
+    "Plan": "planning",
+    "create": "creating",
+    "database_name": "session",
+    "starts_something": "session",
     "Options": "runner",
     "Outcome": "runner",
     "check": "checks",

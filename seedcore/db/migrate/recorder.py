@@ -82,7 +82,7 @@ class Recorder:
         if heads and (not ctx.as_sql or self._last in heads):
             self._emit(ctx, store_objects(self._chain))
         if self._on_step is not None:
-            seconds = time.monotonic() - self._began
+            seconds = round(time.monotonic() - self._began, 3)
             direction = "up" if step.is_upgrade else "down"
             now = datetime.now(UTC)
             self._on_step(Step(revision, described.description, direction, seconds, now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 from dataclasses import dataclass
@@ -133,7 +134,8 @@ def alembic_config(chain: Chain, output: TextIO | None = None) -> Config:
     """Return what Alembic needs to know; `output` receives the SQL that it renders."""
     from alembic.config import Config
 
-    config = Config(output_buffer=output)
+    # Quiet: what Alembic has to say is not data, and there is no other way to say that.
+    config = Config(output_buffer=output, cmd_opts=argparse.Namespace(quiet=True))
     # Alembic reads the value with interpolation, so a percent sign in the path must be doubled.
     config.set_main_option("script_location", str(chain.directory).replace("%", "%%"))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")

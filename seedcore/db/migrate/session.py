@@ -8,7 +8,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.rows import tuple_row
 
+from seedcore.db import actor
+from seedcore.db.connection import connect
 from seedcore.db.errors import translated
 from seedcore.errors import ConfigError
 
@@ -26,21 +29,34 @@ LOCK_TIMEOUT_S = 5.0
 PATIENT_LOCK_TIMEOUT_S = 600.0
 
 
-def conninfo_of(where: Settings | str) -> str:
-    """Return the connection string of settings, starting the embedded server if they name none."""
-    if isinstance(where, str):
-        return where
-    from seedcore.db.connection import conninfo
+def settings_of(where: Settings | str) -> Settings:
+    """Return settings; a connection string becomes settings that name it."""
+    from seedcore.config.settings import Settings
 
-    return conninfo(where)
+    return Settings(database_url=where) if isinstance(where, str) else where
 
 
 def actor_of(where: Settings | str) -> str:
     """Return who is recorded for what is applied."""
-    from seedcore.config.settings import Settings
-    from seedcore.db import actor
+    return actor(settings_of(where))
 
-    return actor(Settings() if isinstance(where, str) else where)
+
+def starts_something(where: Settings | str) -> bool:
+    """Tell whether connecting would first have to make the embedded server's data folder."""
+    from seedcore.config import home
+    from seedcore.db.connection import is_embedded
+    from seedcore.db.embedded import EmbeddedServer
+
+    settings = settings_of(where)
+    if not is_embedded(settings):
+        return False
+    return EmbeddedServer(home(settings)).status().state == "absent"
+
+
+def database_name(where: Settings | str) -> str:
+    """Return the name of the database, as its server knows it."""
+    with open_session(where) as connection:
+        return connection.info.dbname
 
 
 @contextmanager
@@ -50,41 +66,35 @@ def open_session(
     """Open an autocommit connection for migrations and close it afterwards.
 
     Args:
-        where: Settings, or a libpq connection string.
+        where: Settings (the embedded server is started if they name no database), or a libpq
+            connection string.
         statement_timeout_s: Longest time of one statement, in seconds; 0 = none, because a revision
             on a large table takes as long as it takes.
 
     Raises:
         Unavailable: The server can't be reached.
-        ConfigError: The server is too old.
+        ConfigError: The server is too old, or the connection string is wrong.
     """
-    options = {
-        "search_path": "public",
-        "TimeZone": "UTC",
-        "lock_timeout": f"{LOCK_TIMEOUT_S:g}s",
-        "statement_timeout": f"{round(statement_timeout_s * 1000)}ms",
-    }
-    with translated():
-        connection = psycopg.connect(
-            conninfo_of(where),
-            autocommit=True,
-            application_name="seedcore migrate",
-            connect_timeout=5,
-        )
+    connection: psycopg.Connection = connect(
+        settings_of(where),
+        application_name="seedcore migrate",
+        row_factory=tuple_row,
+        statement_timeout_s=statement_timeout_s,
+    )
     with connection:
-        if connection.info.server_version < _OLDEST_SERVER * 10_000:
+        version = connection.info.server_version // 10_000
+        if version < _OLDEST_SERVER:
             raise ConfigError(
-                f"PostgreSQL {connection.info.server_version // 10_000} is too old",
+                f"PostgreSQL {version} is too old",
                 code="db.server_too_old",
                 hint=f"SeedCore needs PostgreSQL {_OLDEST_SERVER} or later",
             )
         connection.add_notice_handler(_log_warning)
         with translated():
-            # Set afterwards, not in the start-up packet: poolers refuse what they don't know.
             connection.execute(
-                "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[])"
-                " AS option (name, value)",
-                (list(options), list(options.values())),
+                "SELECT set_config('search_path', 'public', false),"
+                " set_config('lock_timeout', %s, false)",
+                [f"{LOCK_TIMEOUT_S:g}s"],
             )
         yield connection
 
