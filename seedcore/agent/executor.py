@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, cast
+from uuid import uuid4
 
 from seedcore.agent import envelope
 from seedcore.agent.access import Grants
@@ -56,6 +57,22 @@ class ClaimedTask(Protocol):
     def result(self) -> object:
         """What an earlier attempt left."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class AdHocTask:
+    """A task that is in no queue: one call made by hand."""
+
+    params: Mapping[str, Any]
+    id: str
+    type: str = "action"
+    attempts: int = 1
+    result: object = None
+
+
+def adhoc_task(name: str, args: object) -> AdHocTask:
+    """Return a task that makes one call, for `Executor.run`."""
+    return AdHocTask({"tool_calls": [{"name": name, "args": args}]}, id=str(uuid4()))
 
 
 @dataclass(frozen=True, slots=True)
