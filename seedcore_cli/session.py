@@ -175,6 +175,11 @@ class Cli:
             )
 
     @property
+    def protected(self) -> bool:
+        """Whether the active profile asks for care."""
+        return self._loaded.protected
+
+    @property
     def target(self) -> str:
         """The profile, host and database that this command works on, for a human to check."""
         from seedcore.config import where
