@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import TypedDict
 
 from seedcore.agent.context import ToolContext
+from seedcore.agent.docstring import argument_texts
 
 _CURE = {
     "missing": "add it",
@@ -86,7 +87,11 @@ class Arguments:
                 fields[parameter.name] = NotRequired[hint]
                 defaults[parameter.name] = parameter.default
         adapter = _adapter(name, fields)
-        return cls(adapter, _schema(name, adapter, defaults), context_parameter)
+        schema = _schema(name, adapter, defaults)
+        for parameter_name, text in argument_texts(function.__doc__).items():
+            if parameter_name in schema["properties"]:
+                schema["properties"][parameter_name].setdefault("description", text)
+        return cls(adapter, schema, context_parameter)
 
     def check(self, args: object) -> dict[str, Any]:
         """Return the arguments as the function wants them.

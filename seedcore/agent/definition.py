@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from seedcore.agent.arguments import Arguments
+from seedcore.agent.docstring import first_paragraph
 from seedcore.errors import SeedcoreError
 
 P = ParamSpec("P")
@@ -145,7 +146,7 @@ def tool(
             name=name,
             function=function,
             arguments=Arguments.of(name, function, _local_names()),
-            description=_first_paragraph(function.__doc__),
+            description=first_paragraph(function.__doc__),
             origin=f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}",
             timeout_s=float(timeout_s) if timeout_s is not None else None,
             at_most_once=once,
@@ -184,8 +185,3 @@ def _at_most_once(name: str, idempotent: bool | None, at_most_once: bool | None)
     if at_most_once is not None:
         return at_most_once
     return idempotent is False
-
-
-def _first_paragraph(docstring: str | None) -> str:
-    text = inspect.cleandoc(docstring or "").split("\n\n", 1)[0]
-    return " ".join(text.split())

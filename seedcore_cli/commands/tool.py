@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -134,7 +134,7 @@ def _call(cli: Cli, registry: ToolRegistry, name: str, args: Any) -> Outcome:
 
 
 @contextmanager
-def _tracebacks(*, shown: bool) -> Iterator[None]:
+def _tracebacks(*, shown: bool) -> Generator[None]:
     """Keep the log of an unexpected exception for --debug: the error says enough otherwise."""
     log = logging.getLogger("seedcore.agent.call")
     before = log.disabled
