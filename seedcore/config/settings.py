@@ -174,6 +174,12 @@ class Settings:
         "where health and metrics listen: host:port or unix:PATH; empty = a socket in home",
         "SEEDCORE_HEALTH_ADDR",
     )
+    api_token: str | None = setting(
+        None,
+        "bearer token that whoever calls from another machine must send",
+        "SEEDCORE_API_TOKEN",
+        secret=True,
+    )
     log_level: str = setting(
         "INFO",
         "least level that a daemon logs",

@@ -1,0 +1,411 @@
+"""What the queue worker says to PostgreSQL: claim, complete, retry, give back, all fenced.
+
+Asynchronous, and used by workers only. One `Engine` is one connection. A round trip carries whatever
+is due (outcomes, progress marks, returned tasks, the next claim) as one transaction, so a commit is
+shared by a whole batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+
+from seedcore.db.errors import translated
+from seedcore.db.sql import Queries
+from seedcore.errors import Unavailable
+
+queries = Queries("seedcore.task", "engine.sql")
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class ClaimedTask:
+    """A task of which this worker holds the lease.
+
+    Attributes:
+        id: UUID text.
+        attempts: The fencing token: claims so far, this one included.
+        params_json: The payload as JSON text; parsed by whoever runs the task, so that one
+            unreadable document spoils one task and not its whole batch.
+        params: The parsed payload.
+        deadline_at: Unix time, or None.
+        result: Envelope that an earlier attempt left, or None; its JSON text is `result_json`.
+        due_at: Unix time since when it could have been claimed.
+        wait_s: Seconds between then and the claim, by the database's clock.
+    """
+
+    id: str
+    type: str
+    description: str | None
+    domain: str | None
+    params_json: str
+    attempts: int
+    max_attempts: int | None
+    deadline_at: float | None
+    result_json: str | None
+    idempotency_key: str | None
+    priority: int
+    due_at: float
+    wait_s: float
+    drift_score: float
+    lapses: int
+    params: dict[str, Any] = field(default_factory=dict[str, Any])
+    result: dict[str, Any] | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Success:
+    """A finished attempt whose result is to be stored."""
+
+    id: str
+    attempts: int
+    result_json: str
+
+
+@dataclass(slots=True, frozen=True)
+class Failure:
+    """A failed attempt; the database decides between retry and failed.
+
+    Attributes:
+        reason: What `tasks.error` will say.
+        result_json: The envelope to keep, or None.
+        retryable: False ends the task whatever attempts are left.
+        delay_s: Wish of the tool; None = the usual growing delay.
+    """
+
+    id: str
+    attempts: int
+    reason: str
+    result_json: str | None
+    retryable: bool
+    delay_s: float | None
+
+
+@dataclass(slots=True, frozen=True)
+class Note:
+    """Progress of a running task, kept in its result."""
+
+    id: str
+    attempts: int
+    result_json: str
+
+
+@dataclass(slots=True, frozen=True)
+class Lease:
+    """The right to run one task, and the token that proves it."""
+
+    id: str
+    attempts: int
+
+
+@dataclass(slots=True, frozen=True)
+class Filter:
+    """Which tasks of the lane a worker takes; None = all."""
+
+    types: list[str] | None = None
+    domains: list[str] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """What one round trip carries.
+
+    Attributes:
+        limit: How many tasks to claim at most; 0 = no claim.
+        declare: Ask submitters for a notification, and commit that before looking into the queue;
+            for a batch that writes nothing else.
+        withdraw: Take that back.
+        ask_next: Also ask when the next task becomes due.
+    """
+
+    successes: Sequence[Success] = ()
+    failures: Sequence[Failure] = ()
+    returned: Sequence[Lease] = ()
+    notes: Sequence[Note] = ()
+    limit: int = 0
+    declare: bool = False
+    withdraw: bool = False
+    ask_next: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """What came of a batch.
+
+    Attributes:
+        completed: Ids whose result was accepted.
+        decided: Failed attempts: id → (new status, seconds until the next attempt or None).
+        returned: Ids that were given back.
+        noted: Ids whose progress was stored.
+        claimed: New tasks, best first.
+        next_due_s: Seconds until a task of the lane becomes due; None = none is known.
+    """
+
+    completed: frozenset[str] = frozenset()
+    decided: Mapping[str, tuple[str, float | None]] = field(
+        default_factory=dict[str, tuple[str, "float | None"]]
+    )
+    returned: frozenset[str] = frozenset()
+    noted: frozenset[str] = frozenset()
+    claimed: list[ClaimedTask] = field(default_factory=list[ClaimedTask])
+    next_due_s: float | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class LeftOver:
+    """Unfinished tasks of the lane: due now, delayed, running, held or waiting for others."""
+
+    due: int
+    delayed: int
+    running: int
+    created: int
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Owner:
+    """Who claims, and on what terms.
+
+    Attributes:
+        id: `<logical id>@<8 hex>`, unique per process start.
+        logical_id: Who that is for people; stored as `locked_by`.
+        lease_s: Lease that a claim grants, in seconds.
+        max_attempts: Attempts of a task that names none.
+        filter: Which tasks it takes.
+    """
+
+    id: str
+    logical_id: str
+    lease_s: float
+    max_attempts: int
+    filter: Filter = Filter()
+
+
+class Engine:
+    """One connection that works for one owner.
+
+    Args:
+        connection: Open, autocommit.
+        owner: Whose tasks these are.
+        prepare: Whether the session keeps state: prepared statements and time limits. Not behind a
+            pooler in transaction mode.
+        timeout_s: Longest wait for one round trip; then the connection counts as lost.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection[tuple[Any, ...]],
+        owner: Owner,
+        *,
+        prepare: bool,
+        timeout_s: float,
+    ) -> None:
+        self._connection = connection
+        self._owner = owner
+        self._prepare = prepare
+        self._timeout_s = timeout_s
+
+    @classmethod
+    async def connect(
+        cls, conninfo: str, owner: Owner, *, prepare: bool = True, timeout_s: float = 20.0
+    ) -> Engine:
+        """Open a connection.
+
+        Raises:
+            Unavailable: The server can't be reached.
+            ConfigError: It refuses the user, the password or the database's name.
+        """
+        with translated():
+            connection = await psycopg.AsyncConnection.connect(
+                conninfo, autocommit=True, prepare_threshold=5 if prepare else None
+            )
+            if prepare:
+                await connection.execute(
+                    queries.limit_session,
+                    {"statement_ms": f"{timeout_s * 750:.0f}", "lock_ms": "2000"},
+                )
+        return cls(connection, owner, prepare=prepare, timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        """Close the connection; what it was doing is rolled back by the server."""
+        await self._connection.close()
+
+    async def exchange(self, batch: Batch) -> Answer:
+        """Send everything in `batch` as one transaction and return what came of it.
+
+        Raises:
+            Unavailable: The connection broke or stalled; whether the batch was stored is unknown.
+            SeedcoreError: The database refused it, and nothing of it was stored.
+        """
+        return await self._within_time(self._exchange(batch))
+
+    async def _exchange(self, batch: Batch) -> Answer:
+        owner = self._owner.id
+        cursors: dict[str, psycopg.AsyncCursor[tuple[Any, ...]]] = {}
+
+        async def send(name: str, statement: LiteralString, parameters: dict[str, Any]) -> None:
+            cursors[name] = await self._connection.execute(
+                statement, parameters, prepare=self._prepare
+            )
+
+        with translated():
+            async with self._connection.pipeline() as pipeline:
+                if batch.successes:
+                    await send("completed", queries.complete, _successes(owner, batch.successes))
+                if batch.failures:
+                    failures = _failures(owner, batch.failures)
+                    failures["default_max"] = self._owner.max_attempts
+                    await send("decided", queries.retry_or_fail, failures)
+                if batch.notes:
+                    await send("noted", queries.note_progress, _successes(owner, batch.notes))
+                if batch.returned:
+                    returned = _leases(owner, batch.returned)
+                    returned["default_max"] = self._owner.max_attempts
+                    await send("returned", queries.give_back, returned)
+                if batch.declare:
+                    await send("declared", queries.declare_waiting, {"owner": owner})
+                    await pipeline.sync()
+                elif batch.withdraw:
+                    await send("withdrawn", queries.withdraw_waiting, {"owner": owner})
+                if batch.limit > 0:
+                    await send("claimed", queries.claim, self._claim(batch.limit))
+                if batch.ask_next:
+                    await send("next_due", queries.next_due, {})
+            return await _answer(cursors)
+
+    def _claim(self, limit: int) -> dict[str, Any]:
+        owner = self._owner
+        return {
+            "owner": owner.id,
+            "limit": limit,
+            "lease_s": owner.lease_s,
+            "locked_by": owner.logical_id,
+            "types": owner.filter.types,
+            "domains": owner.filter.domains,
+        }
+
+    async def cancel_own(self, ids: Sequence[str], reason: str) -> list[str]:
+        """Cancel tasks that this worker holds and return the ids that were."""
+        parameters = {"owner": self._owner.id, "ids": _array(ids), "reason": reason}
+        return [str(row[0]) for row in await self._rows(queries.cancel_own, parameters)]
+
+    async def own_running(self) -> list[Lease]:
+        """Return every lease that the database knows this owner to have."""
+        rows = await self._rows(queries.own_running, {"owner": self._owner.id})
+        return [Lease(*row) for row in rows]
+
+    async def own_ends(self, leases: Sequence[Lease]) -> dict[str, tuple[str, str | None]]:
+        """Return id → (status, error) of attempts that are still the latest of their task."""
+        rows = await self._rows(queries.own_ends, _leases(self._owner.id, leases))
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    async def is_drained(self) -> bool:
+        """Tell whether no task of the lane is due, delayed or running, here or elsewhere."""
+        rows = await self._rows(queries.is_drained, self._filter())
+        return bool(rows[0][0])
+
+    async def left_over(self) -> LeftOver:
+        """Count the unfinished tasks of the lane."""
+        rows = await self._rows(queries.left_over, self._filter())
+        return LeftOver(*rows[0])
+
+    async def withdraw(self) -> None:
+        """Ask for no more notifications."""
+        await self._rows(queries.withdraw_waiting, {"owner": self._owner.id})
+
+    def _filter(self) -> dict[str, Any]:
+        return {"types": self._owner.filter.types, "domains": self._owner.filter.domains}
+
+    async def _rows(
+        self, statement: LiteralString, parameters: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        return await self._within_time(self._fetch(statement, parameters))
+
+    async def _fetch(
+        self, statement: LiteralString, parameters: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        with translated():
+            cursor = await self._connection.execute(statement, parameters)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def _within_time(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for one round trip; give the connection up when the server stays silent.
+
+        A driver that is cancelled first asks the server to cancel, which a dead network answers as
+        little as the statement itself. So the connection is closed under it instead.
+        """
+        task = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait({task}, timeout=self._timeout_s)
+        if done:
+            return task.result()
+        self._connection.pgconn.finish()
+        task.cancel()
+        await asyncio.wait({task}, timeout=1.0)
+        raise Unavailable(
+            f"the database did not answer within {self._timeout_s:g} s", code="db.no_answer"
+        )
+
+
+async def _answer(cursors: Mapping[str, psycopg.AsyncCursor[tuple[Any, ...]]]) -> Answer:
+    async def rows(name: str) -> list[tuple[Any, ...]]:
+        cursor = cursors.get(name)
+        return await cursor.fetchall() if cursor is not None else []
+
+    claimed = [ClaimedTask(*row) for row in await rows("claimed")]
+    claimed.sort(key=_claim_order)
+    next_due = await rows("next_due")
+    return Answer(
+        completed=frozenset(row[0] for row in await rows("completed")),
+        decided={row[0]: (row[1], row[2]) for row in await rows("decided")},
+        returned=frozenset(row[0] for row in await rows("returned")),
+        noted=frozenset(row[0] for row in await rows("noted")),
+        claimed=claimed,
+        next_due_s=next_due[0][0] if next_due else None,
+    )
+
+
+def _claim_order(task: ClaimedTask) -> tuple[int, float, str]:
+    """RETURNING has no order; this is the order of the claim's index."""
+    return (-task.priority, task.due_at, task.id)
+
+
+def _leases(owner: str, leases: Sequence[Lease | Success | Failure | Note]) -> dict[str, Any]:
+    return {
+        "owner": owner,
+        "ids": _array(lease.id for lease in leases),
+        "attempts": _array(str(lease.attempts) for lease in leases),
+    }
+
+
+def _successes(owner: str, successes: Sequence[Success | Note]) -> dict[str, Any]:
+    parameters = _leases(owner, successes)
+    parameters["results"] = _text_array(success.result_json for success in successes)
+    return parameters
+
+
+def _failures(owner: str, failures: Sequence[Failure]) -> dict[str, Any]:
+    parameters = _leases(owner, failures)
+    parameters["reasons"] = _text_array(failure.reason for failure in failures)
+    parameters["results"] = _text_array(failure.result_json for failure in failures)
+    parameters["retryable"] = _array("t" if failure.retryable else "f" for failure in failures)
+    parameters["delays"] = _array(
+        "NULL" if failure.delay_s is None else repr(float(failure.delay_s)) for failure in failures
+    )
+    return parameters
+
+
+def _array(values: Iterable[str]) -> str:
+    """Return an array literal of plain words. One string is a tenth of the driver's list dumper."""
+    return "{" + ",".join(values) + "}"
+
+
+def _text_array(values: Iterable[str | None]) -> str:
+    """Return an array literal of any text."""
+    quoted = (
+        "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        for value in values
+    )
+    return "{" + ",".join(quoted) + "}"

@@ -1,0 +1,174 @@
+-- limit_session --
+-- A row that somebody else keeps locked must not stop a worker for long.
+SELECT set_config('statement_timeout', %(statement_ms)s, false),
+       set_config('lock_timeout', %(lock_ms)s, false),
+       set_config('timezone', 'UTC', false)
+
+-- limit_transaction --
+-- The same for one transaction, which also holds behind a pooler.
+SELECT set_config('statement_timeout', %(statement_ms)s, true),
+       set_config('lock_timeout', %(lock_ms)s, true)
+
+-- claim --
+-- Take due tasks of the queue lane; columns are cast so that no value can make a whole batch unreadable.
+SELECT id::text, type, description, domain, params::text, attempts, max_attempts,
+       extract(epoch FROM deadline_at)::float8, result::text, idempotency_key, priority,
+       extract(epoch FROM coalesce(run_after, created_at))::float8,
+       extract(epoch FROM now() - coalesce(run_after, created_at))::float8,
+       drift_score, lapses
+  FROM tasks_claim(p_lane => 'queue', p_owner => %(owner)s, p_limit => %(limit)s::int,
+                   p_lease_s => %(lease_s)s::float8, p_locked_by => %(locked_by)s,
+                   p_types => %(types)s::text[], p_domains => %(domains)s::text[])
+
+-- complete --
+-- Write results of finished tasks; rows whose lease is lost do not come back.
+SELECT accepted::text
+  FROM tasks_complete(p_owner => %(owner)s, p_ids => %(ids)s::uuid[],
+                      p_attempts => %(attempts)s::int[], p_results => %(results)s::jsonb[]) AS accepted
+
+-- retry_or_fail --
+-- Hand failed attempts to the one function that decides; rows whose lease is lost do not come back.
+SELECT id::text, status::text, extract(epoch FROM run_after - now())::float8
+  FROM tasks_retry_or_fail(p_ids => %(ids)s::uuid[], p_reasons => %(reasons)s::text[],
+                           p_results => %(results)s::jsonb[], p_retryable => %(retryable)s::bool[],
+                           p_delay_s => %(delays)s::float8[], p_owner => %(owner)s,
+                           p_attempts => %(attempts)s::int[], p_default_max => %(default_max)s::int)
+
+-- give_back --
+-- Return tasks that were not worked on; their attempt is not spent and they are due at once.
+SELECT returned::text
+  FROM tasks_give_back(p_owner => %(owner)s, p_ids => %(ids)s::uuid[],
+                       p_attempts => %(attempts)s::int[], p_delay_s => 0,
+                       p_default_max => %(default_max)s::int) AS returned
+
+-- note_progress --
+-- Keep what a running task wants remembered if its worker dies; only the lease's holder may.
+UPDATE tasks
+   SET result = note.result
+  FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(results)s::jsonb[]) AS note(id, attempts, result)
+ WHERE tasks.id = note.id
+   AND tasks.owner_id = %(owner)s
+   AND tasks.attempts = note.attempts
+RETURNING tasks.id::text
+
+-- cancel_own --
+-- Cancel tasks of this worker's claim, such as equal ones of one batch.
+SELECT cancelled::text
+  FROM tasks_cancel(p_ids => %(ids)s::uuid[], p_reason => %(reason)s, p_owner => %(owner)s) AS cancelled
+
+-- declare_waiting --
+-- Ask submitters for a notification; committed before the last look into the queue.
+INSERT INTO queue_waiters (lane, worker, since)
+VALUES ('queue', %(owner)s, now())
+ON CONFLICT (lane, worker) DO UPDATE SET since = excluded.since
+
+-- withdraw_waiting --
+-- A busy worker looks by itself; nobody needs to notify it.
+DELETE FROM queue_waiters WHERE lane = 'queue' AND worker = %(owner)s
+
+-- next_due --
+-- Seconds until the next task of the lane becomes due; one index descent per priority.
+SELECT extract(epoch FROM min(first.due) - now())::float8
+  FROM generate_series(0, 10) AS level(priority)
+ CROSS JOIN LATERAL (
+       SELECT coalesce(run_after, created_at) AS due
+         FROM tasks
+        WHERE status IN ('queued', 'retry')
+          AND type <> 'graph'
+          AND tasks.priority = level.priority
+          AND coalesce(run_after, created_at) > now()
+        ORDER BY coalesce(run_after, created_at), id
+        LIMIT 1) AS first
+
+-- is_drained --
+-- Whether no task of the lane can still run: none is due, delayed or running anywhere.
+SELECT NOT EXISTS (
+       SELECT FROM tasks
+        WHERE status IN ('queued', 'retry', 'running')
+          AND type <> 'graph'
+          AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s::text[]))
+          AND (%(domains)s::text[] IS NULL OR domain = ANY (%(domains)s::text[])))
+
+-- left_over --
+-- What stays behind when a bounded run ends.
+SELECT count(*) FILTER (WHERE status IN ('queued', 'retry')
+                          AND coalesce(run_after, created_at) <= now()),
+       count(*) FILTER (WHERE status IN ('queued', 'retry')
+                          AND coalesce(run_after, created_at) > now()),
+       count(*) FILTER (WHERE status = 'running'),
+       count(*) FILTER (WHERE status = 'created')
+  FROM tasks
+ WHERE status IN ('queued', 'retry', 'running', 'created')
+   AND type <> 'graph'
+   AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s::text[]))
+   AND (%(domains)s::text[] IS NULL OR domain = ANY (%(domains)s::text[]))
+
+-- own_running --
+-- What the database believes this worker to hold: after a lost answer it may be more than it knows.
+SELECT id::text, attempts
+  FROM tasks
+ WHERE status = 'running' AND owner_id = %(owner)s
+
+-- own_ends --
+-- How attempts of this worker ended whose answer was lost on the way.
+SELECT tasks.id::text, tasks.status::text, tasks.error
+  FROM unnest(%(ids)s::uuid[], %(attempts)s::int[]) AS mine(id, attempts)
+  JOIN tasks ON tasks.id = mine.id AND tasks.attempts = mine.attempts
+
+-- renew --
+-- Extend the leases of everything held for a while, and learn which of them are gone.
+SELECT id::text, renewed, status::text
+  FROM tasks_renew(p_owner => %(owner)s, p_ids => %(ids)s::uuid[],
+                   p_attempts => %(attempts)s::int[], p_lease_s => %(lease_s)s::float8)
+
+-- reap --
+-- Give tasks of silent owners back; null when another worker is at it.
+SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.reap', 0))
+            THEN tasks_reap_expired(p_grace_s => %(grace_s)s::float8, p_limit => %(limit)s::int,
+                                    p_default_max => %(default_max)s::int,
+                                    p_max_lapses => %(max_lapses)s::int) END
+
+-- expire --
+-- Cancel tasks that may not start any more; null when another worker is at it.
+SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.expire', 0))
+            THEN tasks_expire_due(p_limit => %(limit)s::int) END
+
+-- release --
+-- Free waiting tasks whose release was missed; null when another worker is at it.
+SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.release', 0))
+            THEN tasks_release_ready(p_limit => %(limit)s::int) END
+
+-- forget_waiters --
+-- Rows of workers that died while waiting would make every submit notify nobody. A live worker
+-- renews its row at every look into the queue, so an old one belongs to none.
+DELETE FROM queue_waiters WHERE since < now() - make_interval(secs => %(older_s)s::float8)
+
+-- prepare_partitions --
+-- Keep the coming days' event partitions there; null when another worker is at it.
+SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.partitions', 0))
+            THEN task_events_ensure(p_days => 7) END
+
+-- notify_channel --
+-- The channel that submitters of this database use.
+SELECT seedcore_setting('notify_channel', %(fallback)s)
+
+-- queue_ages --
+-- Age of the oldest due task per status, for the gauge; one worker of a database asks.
+SELECT state.status, coalesce(extract(epoch FROM now() - min(first.since)), 0)::float8
+  FROM (VALUES ('queued'), ('retry')) AS state(status)
+  LEFT JOIN generate_series(0, 10) AS level(priority) ON true
+  LEFT JOIN LATERAL (
+       SELECT coalesce(run_after, created_at) AS since
+         FROM tasks
+        WHERE status IN ('queued', 'retry')
+          AND status::text = state.status
+          AND type <> 'graph'
+          AND tasks.priority = level.priority
+          AND coalesce(run_after, created_at) <= now()
+        ORDER BY coalesce(run_after, created_at), id
+        LIMIT 1) AS first ON true
+ GROUP BY state.status
+ UNION ALL
+SELECT 'running', coalesce(extract(epoch FROM now() - min(locked_at)), 0)::float8
+  FROM tasks
+ WHERE status = 'running' AND type <> 'graph'

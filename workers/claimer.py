@@ -1,0 +1,317 @@
+"""The main loop: one round trip writes what has ended and claims what fits, as one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+
+from seedcore.config.settings import Settings
+from seedcore.errors import LockBusy, SeedcoreError
+from seedcore.task.engine import Answer, ClaimedTask, Engine, Lease
+from workers import duplicates
+from workers.completer import Completer, Shipment
+from workers.gate import Gate, Veto
+from workers.ledger import Held, Ledger
+from workers.link import Link, backoff_s, blames_data, is_loss
+from workers.metrics import Metrics
+from workers.nudge import Nudge
+from workers.options import Options
+from workers.runner import Runner
+from workers.tally import Tally
+
+log = logging.getLogger(__name__)
+
+
+class Claimer:
+    """Moves tasks between the database and the slots until nothing is left to move.
+
+    Args:
+        link: The connection.
+        ledger: What is held.
+        runner: The slots.
+        completer: Outcomes to be written.
+        gate: Whether claiming is allowed.
+        nudge: What wakes this loop.
+        settings: How much to claim and how long to sleep.
+        options: When the run ends.
+        metrics: Counted here: claims.
+        tally: Likewise, for the summary.
+        can_listen: Whether notifications can come.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        ledger: Ledger,
+        runner: Runner,
+        completer: Completer,
+        gate: Gate,
+        nudge: Nudge,
+        settings: Settings,
+        options: Options,
+        metrics: Metrics,
+        tally: Tally,
+        *,
+        can_listen: bool,
+    ) -> None:
+        self._link = link
+        self._ledger = ledger
+        self._runner = runner
+        self._completer = completer
+        self._gate = gate
+        self._nudge = nudge
+        self._settings = settings
+        self._options = options
+        self._metrics = metrics
+        self._tally = tally
+        self._can_listen = can_listen
+        self._least = min(settings.claim_batch_size, ledger.capacity)
+        # A run that waits for others to end looks more often: nobody notifies it of an end.
+        self._longest_pause_s = min(
+            settings.dispatcher_poll_interval_s, 0.25 if options.until_empty else math.inf
+        )
+        self._failures = 0
+        self._unknown: Shipment | None = None
+        self._must_reconcile = False
+        # Looking into the queue.
+        self._look_at = 0.0
+        self._pause_s = settings.empty_sleep_seconds
+        self._is_declared = False
+        self._empty_in_a_row = 0
+        self._busy_in_a_row = 0
+        self._may_be_over = False
+        self.is_drained = False
+        """Whether a bounded run came to its end by itself."""
+        self.last_round_at = time.monotonic()
+        self.has_given_up = False
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether submitters are asked for notifications."""
+        return self._is_declared
+
+    def wake(self) -> None:
+        """Look into the queue now: somebody said there is work."""
+        self._look_at = 0.0
+        self._nudge()
+
+    def give_up(self) -> None:
+        """End the loop although tasks are held: the database can't be told any more."""
+        self.has_given_up = True
+        self._nudge()
+
+    async def run(self) -> None:
+        """Work until the run is over.
+
+        Raises:
+            SeedcoreError: The database is lost and `exit_on_db_loss` was asked.
+        """
+        while not await self._is_over():
+            self.last_round_at = time.monotonic()
+            if not self._wanted() and not self._completer.is_due() and self._unknown is None:
+                await self._nudge.sleep(self._sleep_s())
+            elif self._must_reconcile or not self._link.is_up:
+                await self._reconnect()
+            else:
+                await self._round(self._wanted())
+
+    # -- deciding -----------------------------------------------------------------------------
+
+    async def _is_over(self) -> bool:
+        if self.has_given_up:
+            return True
+        if len(self._ledger) or len(self._completer) or self._unknown is not None:
+            return False
+        if self._gate.is_stopping:
+            return True
+        if not self._may_be_over:
+            return False
+        self._may_be_over = False  # asked again after the next empty look
+        if self._options.once:
+            self.is_drained = True
+        elif self._options.until_empty:
+            try:
+                self.is_drained = await self._link.use(Engine.is_drained)
+            except SeedcoreError as error:
+                await self._lost(error)
+        return self.is_drained
+
+    def _wanted(self) -> int:
+        """Return how many tasks to claim now."""
+        if not self._gate.is_open:
+            return 0
+        writes = self._completer.is_due()
+        if not writes and time.monotonic() < self._look_at:
+            return 0
+        # What this round trip writes has left the ledger when its claim is made.
+        free = self._ledger.free + (self._completer.next_finished if writes else 0)
+        if self._options.max_tasks:
+            free = min(free, self._options.max_tasks - self._tally.claimed)
+        if free < self._least and not self._runner.has_free_slot:
+            return 0
+        return max(free, 0)
+
+    def _sleep_s(self) -> float:
+        """Return how long nothing will happen by itself; whatever happens earlier nudges."""
+        longest = self._longest_pause_s
+        if not self._gate.is_open or self._ledger.free <= 0:
+            return longest
+        return min(max(self._look_at - time.monotonic(), 0.001), longest)
+
+    # -- one round trip -----------------------------------------------------------------------
+
+    async def _round(self, wanted: int) -> None:
+        shipment = self._completer.take() if self._completer.is_due() else Shipment()
+        batch = shipment.batch()
+        batch.limit = wanted
+        is_idle_look = wanted > 0 and self._empty_in_a_row > 0 and not len(shipment)
+        batch.ask_next = is_idle_look
+        batch.declare = self._can_listen and is_idle_look
+        batch.withdraw = self._is_declared and self._busy_in_a_row >= 2
+        sent_at = time.monotonic()
+        try:
+            answer = await self._link.use(lambda engine: engine.exchange(batch))
+        except SeedcoreError as error:
+            await self._failed(shipment, wanted, error)
+            return
+        self._back()
+        self._completer.settle(shipment, answer)
+        if batch.declare or batch.withdraw:
+            self._is_declared = batch.declare
+        # A write without a look may have released tasks that nobody has looked for.
+        self._may_be_over = wanted > 0 and not answer.claimed
+        if wanted:
+            await self._looked(answer, wanted, sent_at)
+
+    async def _looked(self, answer: Answer, wanted: int, sent_at: float) -> None:
+        if answer.claimed:
+            self._empty_in_a_row = 0
+            self._pause_s = self._settings.empty_sleep_seconds
+            is_full = len(answer.claimed) == wanted
+            self._busy_in_a_row = self._busy_in_a_row + 1 if self._is_declared else 0
+            # Short of the limit, the queue was empty just now; the next write looks again.
+            self._look_at = 0.0 if is_full else sent_at + self._settings.empty_sleep_seconds
+            await self._take_on(answer.claimed, sent_at)
+            return
+        self._busy_in_a_row = 0
+        self._empty_in_a_row += 1
+        if self._can_listen and not self._is_declared and self._empty_in_a_row == 1:
+            self._look_at = 0.0  # once more, now with submitters asked to call
+            return
+        pause = self._pause_s
+        self._pause_s = min(pause * 2, self._longest_pause_s)
+        if answer.next_due_s is not None:
+            pause = min(pause, max(answer.next_due_s, self._settings.empty_sleep_seconds))
+        self._look_at = time.monotonic() + pause * random.uniform(0.9, 1.0)  # noqa: S311
+
+    async def _take_on(self, claimed: list[ClaimedTask], sent_at: float) -> None:
+        held = [Held(task, leased_at=sent_at) for task in claimed]
+        self._tally.claimed += len(held)
+        self._metrics.claimed.inc(len(held))
+        for one in held:
+            self._ledger.add(one)
+            self._metrics.queue_wait.observe(max(one.task.wait_s, 0.0))
+        log.debug("Claimed tasks", extra={"event": "task.claimed", "count": len(held)})
+        if self._options.max_tasks and self._tally.claimed >= self._options.max_tasks:
+            self._gate.close(Veto.LIMIT)
+        if self._settings.dispatcher_cancel_duplicates:
+            held = await self._without_duplicates(held)
+        if Veto.STOPPING in self._gate.vetoes:
+            # The claim was on its way when the end began.
+            for one in held:
+                self._completer.give_back(one)
+            return
+        self._runner.add(held)
+
+    async def _without_duplicates(self, held: list[Held]) -> list[Held]:
+        """Cancel equal tasks of one batch but the oldest, naming it."""
+        for oldest, others in duplicates.groups([one.task for one in held]):
+            reason = f"duplicate of {oldest.id}"
+            ids = [task.id for task in others]
+            try:
+                cancelled = await self._link.use(
+                    lambda engine, ids=ids, reason=reason: engine.cancel_own(ids, reason)
+                )
+            except SeedcoreError as error:
+                # Better run an equal task than lose it.
+                log.warning(
+                    "Could not cancel duplicates",
+                    extra={"event": "task.duplicates_kept", "error": error.message},
+                )
+                continue
+            for task_id in cancelled:
+                self._ledger.remove(task_id)
+            self._tally.cancelled += len(cancelled)
+        return [one for one in held if one.task.id in self._ledger]
+
+    # -- trouble ------------------------------------------------------------------------------
+
+    async def _failed(self, shipment: Shipment, wanted: int, error: SeedcoreError) -> None:
+        self._is_declared = False
+        if len(shipment) and blames_data(error):
+            self._completer.refused(shipment, error.message)
+            return
+        if len(shipment) and isinstance(error, LockBusy):
+            # Somebody keeps one of the rows locked; the others need not wait for it.
+            self._completer.postpone(shipment)
+            await asyncio.sleep(0.05)
+            return
+        # Whether it was stored is unknown; the database is asked before it is sent again.
+        if len(shipment):
+            self._unknown = shipment
+        self._must_reconcile = self._must_reconcile or wanted > 0 or bool(len(shipment))
+        await self._lost(error)
+
+    async def _reconnect(self) -> None:
+        try:
+            await self._link.open()
+            if self._must_reconcile:
+                await self._reconcile()
+        except SeedcoreError as error:
+            await self._lost(error)
+
+    async def _reconcile(self) -> None:
+        """Find out what became of a round trip whose answer got lost."""
+        running = await self._link.use(Engine.own_running)
+        orphans = [lease for lease in running if lease.id not in self._ledger]
+        if self._unknown is not None:
+            leases = [Lease(f.item.id, f.item.attempts) for f in self._unknown.finished]
+            ends = await self._link.use(lambda engine: engine.own_ends(leases))
+            self._completer.restore(self._completer.settle_unknown(self._unknown, ends))
+            self._unknown = None
+        self._completer.give_back_unknown(orphans)
+        self._must_reconcile = False
+        if orphans:
+            log.warning(
+                "Gave back tasks whose claim never arrived",
+                extra={"event": "task.claim_unknown", "count": len(orphans)},
+            )
+
+    async def _lost(self, error: SeedcoreError) -> None:
+        if self._failures == 0:
+            log.warning(
+                "Lost the database",
+                extra={"event": "db.lost", "error": error.message, "code": error.code},
+            )
+        if self._options.exit_on_db_loss and is_loss(error):
+            raise error
+        self._failures += 1
+        pause = backoff_s(self._failures)
+        # Nudges (outcomes, notifications) must not turn the back-off into a busy loop.
+        until = time.monotonic() + pause
+        while not self.has_given_up and (left := until - time.monotonic()) > 0:
+            self.last_round_at = time.monotonic()
+            await self._nudge.sleep(left)
+
+    def _back(self) -> None:
+        self._metrics.succeeded()
+        if self._failures:
+            log.info(
+                "The database is back",
+                extra={"event": "db.back", "failures": self._failures},
+            )
+            self._failures = 0
+            self._look_at = 0.0

@@ -1,0 +1,369 @@
+"""Outcomes on their way to the database: buffered, written together, settled by its answer.
+
+A batch whose round trip failed is kept and sent again with the same fence, so nothing is written
+twice and nothing is lost while the lease holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seedcore.agent import envelope
+from seedcore.agent.executor import Outcome
+from seedcore.config.settings import Settings
+from seedcore.task.engine import Answer, Batch, Failure, Lease, Note, Success
+from seedcore.telemetry import logs
+from workers.ledger import Fate, Held, Ledger
+from workers.metrics import Metrics
+from workers.tally import Tally
+
+log = logging.getLogger(__name__)
+
+_IDLE_FLUSH_S = 0.002
+_ERROR_SHOWN = 300
+
+
+@dataclass(slots=True, eq=False)
+class Finished:
+    """An ended run that the database does not know of yet."""
+
+    held: Held
+    outcome: Outcome
+    item: Success | Failure
+    seconds: float
+
+
+@dataclass(slots=True)
+class Shipment:
+    """What one round trip carries out of the buffer."""
+
+    finished: list[Finished] = field(default_factory=list[Finished])
+    notes: list[tuple[Note, asyncio.Future[bool]]] = field(
+        default_factory=list["tuple[Note, asyncio.Future[bool]]"]
+    )
+    returned: list[Lease] = field(default_factory=list[Lease])
+
+    def __len__(self) -> int:
+        """Count the writes."""
+        return len(self.finished) + len(self.notes) + len(self.returned)
+
+    def batch(self) -> Batch:
+        """Return it as the engine wants it."""
+        items = [finished.item for finished in self.finished]
+        return Batch(
+            successes=[item for item in items if isinstance(item, Success)],
+            failures=[item for item in items if isinstance(item, Failure)],
+            notes=[note for note, _ in self.notes],
+            returned=self.returned,
+        )
+
+
+class Completer:
+    """The buffer between the slots and the database.
+
+    Args:
+        ledger: What is held; tasks leave it here.
+        settings: When and how much to write, and size limits.
+        metrics: Counted here, when the database has answered.
+        tally: Counted likewise, for the run's summary.
+        nudge: Wakes whoever sends.
+        is_idle: Tells whether nothing runs any more, so that waiting for company is pointless.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        *,
+        metrics: Metrics,
+        tally: Tally,
+        nudge: Callable[[], None],
+        is_idle: Callable[[], bool],
+    ) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+        self._tally = tally
+        self._nudge = nudge
+        self._is_idle = is_idle
+        self._most = settings.dispatcher_flush_n
+        self._enough = min(settings.claim_batch_size, self._most)
+        self._patience_s = settings.dispatcher_flush_ms / 1000
+        self._result_max = settings.dispatcher_result_max_bytes or settings.result_max_bytes
+        self._finished: deque[Finished] = deque()
+        self._notes: deque[tuple[Note, asyncio.Future[bool]]] = deque()
+        self._returned: deque[Lease] = deque()
+        self._oldest_at = 0.0
+        self._one_by_one = 0
+
+    def __len__(self) -> int:
+        """Count what waits to be written."""
+        return len(self._finished) + len(self._notes) + len(self._returned)
+
+    @property
+    def next_finished(self) -> int:
+        """How many held tasks the next round trip will settle."""
+        return min(len(self._finished), 1 if self._one_by_one else self._most)
+
+    # -- what comes in ------------------------------------------------------------------------
+
+    def finish(self, held: Held, outcome: Outcome | None) -> None:
+        """Take on a run's end; None = it was stopped from outside, for `held.fate`."""
+        if outcome is None:
+            self._stopped(held)
+            return
+        now = time.monotonic()
+        item = self._item(held, outcome)
+        if not self._finished:
+            self._oldest_at = now
+            asyncio.get_running_loop().call_later(min(_IDLE_FLUSH_S, self._patience_s), self._nudge)
+        self._finished.append(Finished(held, outcome, item, now - held.started_at))
+        if len(self._finished) == self._enough or self._is_idle():
+            self._nudge()
+
+    def note(self, held: Held, document: str) -> asyncio.Future[bool]:
+        """Store a running task's progress; the future tells whether the lease still held."""
+        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        held.has_note = True
+        self._notes.append((Note(held.task.id, held.task.attempts, document), stored))
+        self._nudge()
+        return stored
+
+    def give_back(self, held: Held) -> None:
+        """Return a task whose attempt was not made."""
+        self._returned.append(Lease(held.task.id, held.task.attempts))
+        self._nudge()
+
+    def give_back_unknown(self, leases: Sequence[Lease]) -> None:
+        """Return leases that the database says are ours and that never reached us."""
+        self._returned.extend(leases)
+
+    def _stopped(self, held: Held) -> None:
+        if held.fate in (Fate.FENCED, Fate.DRAINED):
+            self.give_back(held)
+            return
+        self._ledger.remove(held.task.id)
+        outcome = "cancelled" if held.fate is Fate.CANCELLED else "lost"
+        if held.fate is Fate.CANCELLED:
+            self._metrics.cancelled.inc()
+            self._tally.cancelled += 1
+        else:
+            self._metrics.discarded.inc()
+        self._report(held, outcome, time.monotonic() - held.started_at)
+        self._nudge()
+
+    def _item(self, held: Held, outcome: Outcome) -> Success | Failure:
+        task = held.task
+        document = outcome.document
+        # A text of n characters has at most 4n bytes; most results are far from the limit.
+        if len(document) * 4 > self._result_max:
+            size = len(document.encode())
+            if size > self._result_max:
+                document = _truncated(outcome.envelope, size)
+                self._metrics.truncated.inc()
+        if outcome.success:
+            return Success(task.id, task.attempts, document)
+        reason = f"{outcome.error_type}: {outcome.error}"
+        is_ours = outcome.envelope.get("flow") == "error"
+        return Failure(
+            task.id,
+            task.attempts,
+            envelope.storable(reason),
+            None if held.has_note and is_ours else document,
+            outcome.retryable,
+            outcome.delay_s,
+        )
+
+    # -- what goes out ------------------------------------------------------------------------
+
+    def is_due(self) -> bool:
+        """Tell whether it is time to write."""
+        if self._notes or self._returned:
+            return True
+        if not self._finished:
+            return False
+        if len(self._finished) >= self._enough or self._is_idle():
+            return True
+        return time.monotonic() - self._oldest_at >= min(_IDLE_FLUSH_S, self._patience_s)
+
+    def take(self) -> Shipment:
+        """Take what the next round trip carries out of the buffer."""
+        most = self._most
+        if self._one_by_one > 0:
+            self._one_by_one -= 1
+            most = 1
+        shipment = Shipment()
+        for waiting, chosen in (
+            (self._finished, shipment.finished),
+            (self._notes, shipment.notes),
+            (self._returned, shipment.returned),
+        ):
+            while waiting and len(shipment) < most:
+                chosen.append(waiting.popleft())  # pyright: ignore[reportArgumentType]
+        self._oldest_at = time.monotonic()
+        return shipment
+
+    def restore(self, shipment: Shipment) -> None:
+        """Put a shipment back that did not arrive, in its old order."""
+        self._finished.extendleft(reversed(shipment.finished))
+        self._notes.extendleft(reversed(shipment.notes))
+        self._returned.extendleft(reversed(shipment.returned))
+
+    def postpone(self, shipment: Shipment) -> None:
+        """Send a shipment again later, each write alone: one of its rows is locked by somebody."""
+        if len(shipment) > 1:
+            self.restore(shipment)
+            self._one_by_one = len(shipment)
+        else:
+            self._finished.extend(shipment.finished)
+            self._notes.extend(shipment.notes)
+            self._returned.extend(shipment.returned)
+
+    def refused(self, shipment: Shipment, error: str) -> None:
+        """Deal with a shipment that the database will not have, whatever the connection.
+
+        One bad document must not hold up the others: from several, each is sent alone; a single one
+        is replaced by a failure that says so.
+        """
+        if len(shipment) > 1:
+            self.restore(shipment)
+            self._one_by_one = len(shipment)
+            return
+        for finished in shipment.finished:
+            task = finished.held.task
+            log.error(
+                "The database refused an outcome",
+                extra={"event": "task.result_refused", "task_id": task.id, "error": error},
+            )
+            if finished.item == _refused(task.id, task.attempts, error):
+                self._ledger.remove(task.id)
+                continue
+            finished.item = _refused(task.id, task.attempts, error)
+            self._finished.appendleft(finished)
+        for _, stored in shipment.notes:
+            if not stored.done():
+                stored.set_result(False)
+        for lease in shipment.returned:
+            self._ledger.remove(lease.id)
+
+    def settle(self, shipment: Shipment, answer: Answer) -> None:
+        """Draw the consequences of the database's answer."""
+        for finished in shipment.finished:
+            task = finished.held.task
+            self._ledger.remove(task.id)
+            if task.id in answer.completed:
+                self._metrics.completed.inc()
+                self._tally.completed += 1
+                self._ended(finished, "completed")
+            elif task.id in answer.decided:
+                status, delay_s = answer.decided[task.id]
+                self._failed(finished, status, delay_s)
+            else:
+                self._metrics.discarded.inc()
+                self._ended(finished, "lost")
+        for note, stored in shipment.notes:
+            if not stored.done():
+                stored.set_result(note.id in answer.noted)
+        for lease in shipment.returned:
+            held = self._ledger.remove(lease.id)
+            if lease.id in answer.returned:
+                self._metrics.returned.inc()
+                self._tally.returned += 1
+                if held is not None and held.started_at:
+                    self._report(held, "returned", time.monotonic() - held.started_at)
+
+    def settle_unknown(
+        self, shipment: Shipment, ends: Mapping[str, tuple[str, str | None]]
+    ) -> Shipment:
+        """Settle what arrived although the answer got lost, and return the rest of the shipment.
+
+        Args:
+            shipment: What was sent when the connection broke.
+            ends: Id → (status, error) of attempts that are still the latest of their task. A final
+                status of our own attempt can only be our own doing, but for the reaper's.
+        """
+        answer = Answer(
+            completed=frozenset(id_ for id_, (status, _) in ends.items() if status == "completed"),
+            decided={
+                finished.item.id: (ends[finished.item.id][0], None)
+                for finished in shipment.finished
+                if isinstance(finished.item, Failure)
+                and finished.item.id in ends
+                and ends[finished.item.id]
+                in (
+                    ("retry", finished.item.reason),
+                    ("failed", finished.item.reason),
+                )
+            },
+        )
+        known = answer.completed | answer.decided.keys()
+        arrived = Shipment(finished=[f for f in shipment.finished if f.item.id in known])
+        self.settle(arrived, answer)
+        return Shipment(
+            finished=[f for f in shipment.finished if f.item.id not in known],
+            notes=shipment.notes,
+            returned=shipment.returned,
+        )
+
+    # -- what is told -------------------------------------------------------------------------
+
+    def _failed(self, finished: Finished, status: str, delay_s: float | None) -> None:
+        if status == "retry":
+            self._metrics.retried.inc()
+            self._tally.retried += 1
+            extra = {} if delay_s is None else {"retry_in_s": round(delay_s, 3)}
+            self._ended(finished, "retry", **extra)
+        else:
+            self._metrics.failed.inc()
+            self._tally.failed += 1
+            self._ended(finished, status)
+
+    def _ended(self, finished: Finished, outcome: str, **extra: Any) -> None:
+        if finished.outcome.error_type is not None:
+            extra["error_type"] = finished.outcome.error_type
+            extra["error"] = (finished.outcome.error or "")[:_ERROR_SHOWN]
+        self._report(finished.held, outcome, finished.seconds, **extra)
+
+    def _report(self, held: Held, outcome: str, seconds: float, **extra: Any) -> None:
+        """Write the one canonical line of an attempt."""
+        task = held.task
+        self._metrics.finished(task.type, outcome, seconds)
+        logs.emit(
+            log,
+            logging.INFO,
+            "Finished an attempt",
+            event="task.finished",
+            task_id=task.id,
+            attempt=task.attempts,
+            type=task.type,
+            outcome=outcome,
+            duration_ms=round(seconds * 1000, 3),
+            queue_wait_ms=round(task.wait_s * 1000, 3),
+            **extra,
+        )
+
+
+def _truncated(document: dict[str, Any], size: int) -> str:
+    """Return the envelope with a mark in place of its payload."""
+    cut = {
+        **document,
+        "payload": {"_truncated": True, "original_size": size, "truncated_at": logs.utc_now()},
+    }
+    return json.dumps(cut, ensure_ascii=False)
+
+
+def _refused(task_id: str, attempts: int, error: str) -> Failure:
+    return Failure(
+        task_id,
+        attempts,
+        envelope.storable(f"bad_result: the database refused the result: {error}"),
+        None,
+        retryable=False,
+        delay_s=None,
+    )

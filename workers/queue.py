@@ -1,0 +1,351 @@
+"""The queue worker: one process that claims tasks, runs their tools and writes what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import logging
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seedcore.agent.executor import Executor
+from seedcore.agent.registry import load as load_tools
+from seedcore.config.settings import Settings
+from seedcore.db.connection import async_conninfo, connect
+from seedcore.errors import SeedcoreError, Unavailable
+from seedcore.registry.port import Instance, Unregistered
+from seedcore.task.engine import Engine, Filter, Owner
+from seedcore.task.lease import LeaseKeeper, Lost
+from seedcore.telemetry import logs
+from workers import options as rules
+from workers.claimer import Claimer
+from workers.completer import Completer
+from workers.drain import drain
+from workers.gate import Gate
+from workers.health import HealthServer
+from workers.housekeeper import Housekeeper
+from workers.ledger import Ledger
+from workers.link import Link, backoff_s
+from workers.listener import Listener
+from workers.metrics import Metrics
+from workers.nudge import Nudge
+from workers.options import Options
+from workers.parts import Parts
+from workers.renewer import Renewer
+from workers.report import Reporter
+from workers.runner import Runner
+from workers.sdnotify import Notifier
+from workers.stop import Stop
+from workers.tally import Tally
+from workers.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+EXIT_DEADLINE = 1
+EXIT_TIMEOUT = 6
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        exit_code: 0 drained; 1 the drain deadline passed; 6 `until_empty` took too long; else the
+            code of the error that ended it.
+        summary: What a bounded run did; None for others.
+    """
+
+    exit_code: int
+    summary: dict[str, Any] | None = None
+
+
+def run(settings: Settings, options: Options | None = None) -> Ended:
+    """Work in this process until told to stop, or until a bounded run is through.
+
+    Args:
+        settings: What holds for all workers.
+        options: What this run was asked to do.
+
+    Raises:
+        ConfigError: A setting or a plugin is wrong; restarting will not help.
+        Unavailable: The database could not be reached at the start, or was lost and
+            `exit_on_db_loss` was asked; not migrated.
+    """
+    options = options or Options()
+    rules.check(settings, options)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(QueueWorker(settings, options).run())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+class QueueWorker:
+    """One worker.
+
+    Args:
+        settings: What holds for all workers.
+        options: What this run was asked to do.
+        instance: How it reports to the runtime registry. Default: it does not.
+    """
+
+    def __init__(
+        self, settings: Settings, options: Options, *, instance: Instance | None = None
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        logical_id = f"queue@{socket.gethostname()}-{options.index}"
+        self._owner = Owner(
+            id=f"{logical_id}@{secrets.token_hex(4)}",
+            logical_id=logical_id,
+            lease_s=settings.task_lease_s,
+            max_attempts=settings.max_task_attempts,
+            filter=Filter(list(options.types) or None, list(options.domains) or None),
+        )
+        self._instance: Instance = instance or Unregistered()
+
+    async def run(self) -> Ended:
+        """Start, work, end; see `run`."""
+        logs.identify(worker=self._owner.logical_id, instance_id=self._owner.id)
+        parts, listener = self._build()
+        housekeeper = Housekeeper(parts)
+        self._housekeeper = housekeeper
+        reporter = Reporter(
+            parts, listener, housekeeper, async_conninfo(self._settings, "seedcore")
+        )
+        health = HealthServer(reporter, self._settings, self._owner.id)
+        helpers: list[asyncio.Task[None]] = []
+        self._take_signals(parts, reporter)
+        try:
+            self._instance.start()
+            await self._wait_for_database(parts.stop)
+            await health.start()
+            parts.renewer.start()
+            watching: list[Any] = [parts.watchdog.run(), housekeeper.run()]
+            if listener is not None:
+                watching.append(listener.run())
+            helpers = [asyncio.create_task(duty) for duty in watching]
+            for helper in helpers:
+                helper.add_done_callback(lambda ended: _complain(ended, parts.stop))
+            return await self._work(parts, reporter, health)
+        finally:
+            await self._end(parts, housekeeper, health, helpers)
+
+    def _build(self) -> tuple[Parts, Listener | None]:
+        settings, options, owner = self._settings, self._options, self._owner
+        nudge = Nudge()
+        metrics, tally = Metrics(owner.logical_id), Tally()
+        concurrency = settings.dispatcher_concurrency
+        ledger = Ledger(concurrency + rules.prefetch(settings))
+        executor = Executor(load_tools(settings), settings)
+        completer = Completer(
+            ledger,
+            settings,
+            metrics=metrics,
+            tally=tally,
+            nudge=nudge,
+            is_idle=lambda: runner.is_idle,
+        )
+        runner = Runner(
+            executor, settings, finished=completer.finish, store_progress=completer.note
+        )
+        gate = Gate(nudge)
+        link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)
+        claimer = Claimer(
+            link, ledger, runner, completer, gate, nudge, settings, options, metrics, tally,
+            can_listen=settings.use_listen_notify,
+        )  # fmt: skip
+        interval_s = rules.renewal_interval_s(settings)
+        keeper = LeaseKeeper(
+            self._conninfo, owner.id, settings.task_lease_s, patience_s=max(interval_s / 2, 0.5)
+        )
+        loop = asyncio.get_running_loop()
+        renewer = Renewer(
+            keeper,
+            ledger,
+            interval_s=interval_s,
+            lost=lambda leases: _tell(loop, self._housekeeper.lost, leases),
+        )
+        parts = Parts(
+            settings=settings,
+            options=options,
+            owner=owner,
+            instance=self._instance,
+            executor=executor,
+            ledger=ledger,
+            runner=runner,
+            completer=completer,
+            gate=gate,
+            link=link,
+            claimer=claimer,
+            renewer=renewer,
+            watchdog=Watchdog(self._conninfo, settings, metrics),
+            metrics=metrics,
+            tally=tally,
+            notifier=Notifier(),
+            stop=Stop(),
+        )
+        listener = None
+        if settings.use_listen_notify:
+            listener = Listener(self._conninfo, settings.tasks_notify_channel, claimer.wake)
+        return parts, listener
+
+    def _conninfo(self) -> str:
+        return async_conninfo(self._settings, f"seedcore worker {self._owner.logical_id}")
+
+    async def _wait_for_database(self, stop: Stop) -> None:
+        """Connect once, check the schema, and keep trying while the database is not there yet."""
+        deadline = time.monotonic() + self._options.startup_timeout_s
+        failures = 0
+        while not stop.is_asked:
+            try:
+                await asyncio.to_thread(self._look_at_schema)
+            except Unavailable as error:
+                pause = backoff_s(failures)
+                if not error.retryable or time.monotonic() + pause > deadline:
+                    raise
+                if failures == 0:
+                    log.warning(
+                        "Waiting for the database",
+                        extra={"event": "db.waiting", "error": error.message},
+                    )
+                failures += 1
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    def _look_at_schema(self) -> None:
+        name = f"seedcore worker {self._owner.logical_id}"
+        connect(self._settings, application_name=name, check_schema=True).close()
+
+    # -- working ------------------------------------------------------------------------------
+
+    async def _work(self, parts: Parts, reporter: Reporter, health: HealthServer) -> Ended:
+        # What has been imported stays for ever; collections need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        self._instance.alive()
+        log.info(
+            "Worker started",
+            extra={
+                "event": "worker.started",
+                "concurrency": self._settings.dispatcher_concurrency,
+                "prefetch": rules.prefetch(self._settings),
+                "lease_s": self._settings.task_lease_s,
+                "renew_s": rules.renewal_interval_s(self._settings),
+                "tools": len(parts.executor.registry),
+                "health": health.address,
+            },
+        )
+        parts.tally.started_at = time.monotonic()
+        parts.notifier.ready("working")
+        if self._options.timeout_s is not None:
+            asyncio.get_running_loop().call_later(
+                self._options.timeout_s, parts.stop.ask, "timeout"
+            )
+        main = asyncio.create_task(parts.claimer.run())
+        asked = asyncio.create_task(parts.stop.wait_asked())
+        await asyncio.wait({main, asked}, return_when=asyncio.FIRST_COMPLETED)
+        is_clean = True
+        if not main.done():
+            is_clean = await drain(parts, main)
+        asked.cancel()
+        if main.done() and not main.cancelled() and (error := main.exception()) is not None:
+            raise error
+        parts.tally.last_at = time.monotonic()
+        return await self._ended(parts, is_clean=is_clean)
+
+    async def _ended(self, parts: Parts, *, is_clean: bool) -> Ended:
+        code = 0 if is_clean else EXIT_DEADLINE
+        if parts.stop.reason == "timeout":
+            code = EXIT_TIMEOUT
+        if not self._options.is_bounded:
+            return Ended(code)
+        try:
+            left = await parts.link.use(Engine.left_over)
+            parts.tally.left = {
+                "due": left.due,
+                "delayed": left.delayed,
+                "running": left.running,
+                "created": left.created,
+            }
+        except SeedcoreError as error:
+            log.warning(
+                "Could not count what is left",
+                extra={"event": "db.lost", "error": error.message, "code": error.code},
+            )
+        return Ended(code, parts.tally.summary())
+
+    async def _end(
+        self,
+        parts: Parts,
+        housekeeper: Housekeeper,
+        health: HealthServer,
+        helpers: list[asyncio.Task[None]],
+    ) -> None:
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+        await asyncio.to_thread(parts.renewer.stop)
+        if parts.claimer.is_declared and parts.link.is_up:
+            try:
+                await parts.link.use(Engine.withdraw)
+            except SeedcoreError as error:
+                log.debug("Could not withdraw", extra={"event": "db.lost", "error": error.message})
+        await parts.watchdog.close()
+        await parts.link.close()
+        parts.executor.close()
+        await health.stop()
+        self._instance.dead()
+        parts.metrics.up.set(0)
+        housekeeper.write_textfile()
+        log.info(
+            "Worker ended",
+            extra={
+                "event": "worker.ended",
+                "reason": parts.stop.reason or "finished",
+                "claimed": parts.tally.claimed,
+                "completed": parts.tally.completed,
+                "failed": parts.tally.failed,
+            },
+        )
+        logs.flush()
+
+    # -- signals ------------------------------------------------------------------------------
+
+    def _take_signals(self, parts: Parts, reporter: Reporter) -> None:
+        """Handlers only set flags; the loop acts."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, parts.stop.signalled, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGUSR1, reporter.dump)
+        # Written from C, so it also tells where a loop hangs that never comes to `dump`.
+        faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop, what: Callable[[list[Lost]], None], leases: list[Lost]
+) -> None:
+    """Call something on the loop, from a thread; a loop that is closed has nothing left to lose."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(what, leases)
+
+
+def _complain(helper: asyncio.Task[None], stop: Stop) -> None:
+    """A duty ends only when cancelled; anything else is a bug that must be seen."""
+    if not helper.cancelled() and (error := helper.exception()) is not None:
+        log.error("A background duty broke", exc_info=error, extra={"event": "worker.duty_broke"})
+        stop.ask("a background duty broke")

@@ -1,0 +1,179 @@
+"""The slots: starts prefetched tasks as slots get free, and stops the ones that may not go on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from seedcore.agent import envelope
+from seedcore.agent.executor import Executor, Outcome, time_limit
+from seedcore.config.settings import Settings
+from seedcore.telemetry import logs
+from workers.ledger import Fate, Held
+
+log = logging.getLogger(__name__)
+
+_GRACE_S = 0.5
+"""The executor ends a call at its limit and knows what that means for the task; only a run that
+hangs beyond it is ended from here."""
+
+Finished = Callable[[Held, Outcome | None], None]
+StoreProgress = Callable[[Held, str], "asyncio.Future[bool]"]
+
+
+class Runner:
+    """Runs up to `concurrency` tasks on the event loop.
+
+    Args:
+        executor: Runs one task.
+        settings: Concurrency and time limits.
+        finished: Called with every run's end; None as outcome when it was stopped from outside.
+        store_progress: Stores a document in the result of a running task, under the fence.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        settings: Settings,
+        *,
+        finished: Finished,
+        store_progress: StoreProgress,
+    ) -> None:
+        self._executor = executor
+        self._settings = settings
+        self._finished = finished
+        self._store_progress = store_progress
+        self._concurrency = settings.dispatcher_concurrency
+        self.ready: deque[Held] = deque()
+        self.running: dict[str, Held] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs and nothing waits for a slot."""
+        return not self.running and not self.ready
+
+    @property
+    def has_free_slot(self) -> bool:
+        """Whether a slot is free that nothing prefetched will fill."""
+        return not self.ready and len(self.running) < self._concurrency
+
+    def add(self, held: Iterable[Held]) -> None:
+        """Take on claimed tasks, in the order in which they are to start."""
+        self.ready.extend(held)
+        self._fill()
+
+    def take_ready(self) -> list[Held]:
+        """Hand out what has not started, for giving it back."""
+        waiting = list(self.ready)
+        self.ready.clear()
+        return waiting
+
+    def drop(self, held: Held) -> None:
+        """Forget a task that has not started and is no longer ours."""
+        if held.work is None:
+            self.ready.remove(held)
+
+    def stop(self, held: Held, fate: Fate) -> None:
+        """End the work on a running task; its end is reported like any other."""
+        if held.fate is None and held.work is not None:
+            held.fate = fate
+            held.stop.set()
+            # Cancelling a run before its first step would end it without its clean-up.
+            if held.has_begun:
+                held.work.cancel()
+
+    def stop_overdue(self) -> None:
+        """End runs that hang beyond their limit. One sweep costs less than a timer per task."""
+        now = time.monotonic()
+        for held in list(self.running.values()):
+            if now >= held.overdue_at:
+                self.stop(held, Fate.TIMEOUT)
+
+    def _fill(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self.ready and len(self.running) < self._concurrency:
+            held = self.ready.popleft()
+            self.running[held.task.id] = held
+            held.started_at = time.monotonic()
+            # A task of its own gives each run its own context: what a tool binds there ends with it.
+            held.work = loop.create_task(self._run(held))
+
+    async def _run(self, held: Held) -> None:
+        outcome: Outcome | None = None
+        held.has_begun = True
+        try:
+            if held.fate is None:
+                outcome = await self._attempt(held)
+        except asyncio.CancelledError:
+            outcome = self._stopped(held)
+        except Exception as error:  # the executor promises not to; one broken run stays one
+            log.exception("A run broke", extra={"event": "task.broke", "task_id": held.task.id})
+            outcome = failure(held, "internal", envelope.error_text(error), retryable=True)
+        finally:
+            del self.running[held.task.id]
+            self._finished(held, outcome)
+            self._fill()
+
+    async def _attempt(self, held: Held) -> Outcome:
+        task = held.task
+        logs.bind(task_id=task.id, attempt=task.attempts)
+        try:
+            params = json.loads(task.params_json)
+            task.result = json.loads(task.result_json) if task.result_json else None
+        except (ValueError, RecursionError) as error:
+            return failure(held, "bad_payload", f"the payload can't be read: {error}")
+        if type(params) is not dict:
+            return failure(held, "bad_payload", "params is not a JSON object")
+        task.params = cast("dict[str, Any]", params)
+        limit = time_limit(task.params, self._settings)
+        deadline = held.started_at + limit
+        held.overdue_at = deadline + _GRACE_S
+
+        async def keep(records: Sequence[envelope.Record]) -> bool:
+            document = json.dumps(envelope.progress(task.id, records), ensure_ascii=False)
+            return await self._store_progress(held, document)
+
+        return await self._executor.run(
+            task, deadline=deadline, on_progress=keep, cancelled=held.stop
+        )
+
+    def _stopped(self, held: Held) -> Outcome | None:
+        if held.fate is None:
+            # The tool cancelled itself; nobody here asked for it.
+            return failure(held, "internal", "the run was cancelled from inside", retryable=True)
+        if held.fate is Fate.TIMEOUT:
+            seconds = time.monotonic() - held.started_at
+            return failure(held, "timeout", f"still running after {seconds:.1f} s", retryable=True)
+        return None
+
+
+def failure(held: Held, error_type: str, error: str, *, retryable: bool = False) -> Outcome:
+    """Build the outcome of an attempt that failed around its tools, not in them."""
+    seconds = time.monotonic() - held.started_at
+    now = datetime.now(UTC) - timedelta(seconds=seconds)
+    text = envelope.storable(error)
+    document = envelope.build(
+        task_id=held.task.id,
+        task_type=held.task.type,
+        attempt=held.task.attempts,
+        records=(),
+        started_at=now,
+        latency_ms=round(seconds * 1000, 3),
+        error=text,
+        error_type=error_type,
+        retry=retryable,
+    )
+    return Outcome(
+        success=False,
+        envelope=document,
+        document=json.dumps(document, ensure_ascii=False),
+        error=text,
+        error_type=error_type,
+        retryable=retryable,
+    )
