@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from seedcore.agent.arguments import BadArguments
-from seedcore.agent.context import Flag, Submitter, ToolContext
+from seedcore.agent.context import Flag, Submitter, ToolContext, ToolLog
 from seedcore.agent.definition import Tool, ToolError
 from seedcore.agent.envelope import error_text
 from seedcore.agent.failure import Failure
@@ -20,7 +20,6 @@ from seedcore.agent.values import BadValue, encode
 from seedcore.errors import ConfigError, Conflict, NotFound, SeedcoreError, UsageError
 
 log = logging.getLogger(__name__)
-tool_log = logging.getLogger("seedcore.tool")
 
 BeforeStart = Callable[[], Awaitable[None]]
 
@@ -212,15 +211,7 @@ def _context(tool: Tool[..., Any], index: int, around: Surroundings) -> ToolCont
         attempt=around.attempt,
         idempotency_key=f"{around.task_id}:{index}",
         deadline=datetime.now(UTC) + timedelta(seconds=ends_at - now),
-        log=logging.LoggerAdapter(
-            tool_log,
-            {
-                "event": "tool.log",
-                "tool": tool.name,
-                "task_id": around.task_id,
-                "attempt": around.attempt,
-            },
-        ),
+        log=ToolLog.of(tool.name, around.task_id, around.attempt),
         snapshot_id=around.snapshot_id,
         _ends_at=ends_at,
         _flag=around.cancelled,

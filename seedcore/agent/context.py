@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from seedcore.task.model import NewTask, Submitted
 
-log = logging.getLogger("seedcore.tool")
+_log = logging.getLogger("seedcore.tool")
 
 
 class Flag(Protocol):
@@ -30,6 +30,23 @@ class Submitter(Protocol):
     def submit(self, new: NewTask) -> Submitted:
         """Store one task, or find the one that has its idempotency key."""
         ...
+
+
+class ToolLog(logging.LoggerAdapter[logging.Logger]):
+    """A logger that adds the call's facts to each line, beside those that the tool gives."""
+
+    @classmethod
+    def of(cls, tool: str, task_id: str, attempt: int) -> Self:
+        """Make the logger of one call."""
+        facts = {"event": "tool.log", "tool": tool, "task_id": task_id, "attempt": attempt}
+        return cls(_log, facts)
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Merge the facts; LoggerAdapter itself would drop those of the tool."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +72,7 @@ class ToolContext:
     attempt: int
     idempotency_key: str
     deadline: datetime
-    log: logging.LoggerAdapter[logging.Logger]
+    log: ToolLog
     agent_id: str | None = None
     organ_id: str | None = None
     snapshot_id: int | None = None
@@ -171,7 +188,7 @@ class ToolContext:
             attempt=attempt,
             idempotency_key=f"{task_id}:0",
             deadline=datetime.now(UTC) + timedelta(seconds=time_left_s),
-            log=logging.LoggerAdapter(log, {"event": "tool.log"}),
+            log=ToolLog.of("test", task_id, attempt),
             _ends_at=time.monotonic() + time_left_s,
             _submitter=submitter,
         )

@@ -1,4 +1,7 @@
-"""Submits tasks for tools, from any thread, over a few connections that are kept."""
+"""Submits tasks for tools, from any thread, over a few connections that are kept.
+
+The driver is imported with the first submission: most tools never submit.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from seedcore.config.settings import Settings
+from seedcore.errors import Unavailable
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -33,13 +37,17 @@ class PooledSubmitter:
         Raises:
             SeedcoreError: It was refused, or the database can't be reached.
         """
-        from seedcore.task import service
+        from seedcore.db.connection import connect
 
-        connection = self._take()
-        try:
-            return service.submit(connection, new)
-        finally:
-            self._put(connection)
+        kept = self._take()
+        if kept is not None:
+            try:
+                return self._submit(kept, new)
+            except Unavailable:
+                # It may only have been closed since the last time. Trying again is harmless: a
+                # tool's submission always has an idempotency key.
+                pass
+        return self._submit(connect(self._settings, application_name="seedcore tool"), new)
 
     def close(self) -> None:
         """Close the connections."""
@@ -49,15 +57,21 @@ class PooledSubmitter:
         for connection in idle:
             connection.close()
 
-    def _take(self) -> Connection[dict[str, Any]]:
-        from seedcore.db.connection import connect
+    def _submit(self, connection: Connection[dict[str, Any]], new: NewTask) -> Submitted:
+        from seedcore.task import service
 
+        try:
+            return service.submit(connection, new)
+        finally:
+            self._put(connection)
+
+    def _take(self) -> Connection[dict[str, Any]] | None:
         with self._lock:
             while self._idle:
                 connection = self._idle.pop()
                 if not connection.closed:
                     return connection
-        return connect(self._settings, application_name="seedcore tool")
+        return None
 
     def _put(self, connection: Connection[dict[str, Any]]) -> None:
         with self._lock:

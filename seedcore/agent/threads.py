@@ -45,10 +45,10 @@ class ToolThreads:
         Cancelling this leaves the thread running; its place is free again when it returns.
         """
         work = _Work(asyncio.get_running_loop(), function, kwargs)
-        if self._idle == 0:
-            self._start_thread()
-        else:
+        if self._idle > 0:
             self._idle -= 1
+        else:
+            self._start_thread()
         work.ended.add_done_callback(self._returned)
         self._work.put(work)
         try:
@@ -70,9 +70,14 @@ class ToolThreads:
         self._started = self._idle = 0
 
     def _start_thread(self) -> None:
+        name = f"tool-{self._started + 1}"
+        thread = threading.Thread(target=_serve, args=(self._work,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no more threads to give
+            self._free.release()
+            raise
         self._started += 1
-        name = f"tool-{self._started}"
-        threading.Thread(target=_serve, args=(self._work,), name=name, daemon=True).start()
 
     def _returned(self, _: object) -> None:
         self._idle += 1
