@@ -118,7 +118,7 @@ def conn(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """An empty home folder: short enough for sockets, reachable for an embedded server of root."""
-    with _folder() as folder:
+    with _folder(_in_memory()) as folder:
         yield folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ __all__ = [
 
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 5.0
+
+_RETRY_PAUSES_S = (0.02, 0.05, 0.1, 0.2)
+"""A killed process takes some milliseconds to be gone, and a stopping one to have stopped."""
 
 _LIBPQ = ("PGHOST", "PGHOSTADDR", "PGSERVICE")
 """Variables of libpq that name a server, and so switch the embedded one off."""
@@ -128,13 +132,7 @@ def connect(
         NotMigrated: The schema is missing or too old, and `check_schema` was asked.
         ConfigError: See `conninfo`.
     """
-    try:
-        conn = _open(async_conninfo(settings, application_name), autocommit, row_factory)
-    except Unavailable:
-        if not is_embedded(settings):
-            raise
-        # It may have died after we looked; now it is seen, and started again.
-        conn = _open(async_conninfo(settings, application_name), autocommit, row_factory)
+    conn = _connected(settings, application_name, autocommit, row_factory)
     try:
         conn.execute(
             "SELECT set_config('timezone', 'UTC', false), set_config('lock_timeout', %s, false),"
@@ -169,6 +167,20 @@ def sqlalchemy_url(url: str) -> str:
         )
     del scheme
     return f"postgresql+psycopg://{rest}"
+
+
+def _connected(
+    settings: Settings, application_name: str, autocommit: bool, row_factory: RowFactory[Any]
+) -> psycopg.Connection[Any]:
+    """Connect; an embedded server that died after we looked is looked at, and started, again."""
+    for pause in _RETRY_PAUSES_S if is_embedded(settings) else ():
+        try:
+            return _open(async_conninfo(settings, application_name), autocommit, row_factory)
+        except Unavailable as error:
+            if error.code not in ("db.unavailable", "db.starting"):
+                raise
+            time.sleep(pause)
+    return _open(async_conninfo(settings, application_name), autocommit, row_factory)
 
 
 def _open(text: str, autocommit: bool, row_factory: RowFactory[Any]) -> psycopg.Connection[Any]:

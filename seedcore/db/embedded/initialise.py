@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -16,6 +17,12 @@ from seedcore.errors import Unavailable
 
 SUPERUSER = "postgres"
 """Role of upgrades and repairs."""
+
+_PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ \S+ \[\d+\] ")
+_TELLING = re.compile(r"FATAL|PANIC|error:")
+_NOISE = re.compile(
+    r"LOG: (starting|listening on|redirecting|ending log|database system (was|is) shut|checkpoint)|HINT: Future"
+)
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C"}
 """What the server's processes see: none of the caller's PG* variables, locale or secrets."""
@@ -166,9 +173,11 @@ def failure(sentence: str, output: str) -> Unavailable:
         sentence: What failed.
         output: What it printed; the lines that matter go into the message.
     """
-    lines = [" ".join(line.split()) for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if any(w in line for w in ("FATAL", "PANIC", "error:"))]
-    tail = "; ".join((telling or lines)[-3:])
+    lines = [_PREFIX.sub("", " ".join(line.split())) for line in output.splitlines()]
+    lines = [line for line in lines if line and not _NOISE.match(line)]
+    last = max((i for i, line in enumerate(lines) if _TELLING.search(line)), default=len(lines) - 1)
+    # The line before may hold the reason: "invalid value for ..." comes as a plain LOG.
+    tail = "; ".join(lines[max(0, last - 1) : last + 2])
     full = "No space left on device" in output or "File too large" in output
     return Unavailable(
         f"{sentence}: {tail}" if tail else sentence,

@@ -48,14 +48,23 @@ def read_pid_file(path: Path) -> PidFile | None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of that id exists, be it ours or not."""
+    """Whether a process of that id lives, be it ours or not.
+
+    A zombie counts as dead; in a container whose first process never reaps it stays for good.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
+        pass
+    try:
+        # The name, in parentheses, may hold anything; the state follows the last one.
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return not _PROC.exists()
+    except (ProcessLookupError, PermissionError, IndexError):
         return True
-    return True
 
 
 def is_postgres_of(pid: int, data: Path) -> bool:
@@ -88,7 +97,7 @@ def processes_of(data: Path) -> Iterator[int]:
                 yield int(entry.name)
 
 
-def end_leftovers(data: Path, *, patience_s: float = 3.0) -> None:
+def end_leftovers(data: Path, *, patience_s: float = 1.0) -> None:
     """End the children of a postmaster that is gone.
 
     Most notice within milliseconds and leave; one in the middle of a long computation doesn't, and
