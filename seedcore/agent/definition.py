@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
-_NAME_MAX = 120
+NAME_MAX = 120
 
 
 class ToolError(SeedcoreError):
@@ -161,10 +161,10 @@ def tool(
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or len(name) > _NAME_MAX:
+    if not _NAME.fullmatch(name) or len(name) > NAME_MAX:
         raise ValueError(
             f"tool name {name!r} is not dotted lower-case words such as 'billing.charge'"
-            f" (letters, digits and _, at most {_NAME_MAX} characters)"
+            f" (letters, digits and _, at most {NAME_MAX} characters)"
         )
 
 

@@ -15,6 +15,7 @@ from seedcore.agent import envelope
 from seedcore.agent.access import Grants
 from seedcore.agent.call import Surroundings, check_arguments, make_call
 from seedcore.agent.context import Flag
+from seedcore.agent.definition import NAME_MAX
 from seedcore.agent.envelope import Record
 from seedcore.agent.failure import Failure
 from seedcore.agent.registry import AnyTool, ToolRegistry
@@ -384,8 +385,8 @@ def _tool_calls(calls: object) -> list[_Request]:
         if not isinstance(call, dict):
             raise Failure("bad_payload", f"/tool_calls/{i}: is not an object with name and args")
         name = cast("dict[str, Any]", call).get("name")
-        if not isinstance(name, str) or not name:
-            raise Failure("bad_payload", f"/tool_calls/{i}/name: is missing, or not a text")
+        if not isinstance(name, str) or not 0 < len(name) <= NAME_MAX:
+            raise Failure("bad_payload", f"/tool_calls/{i}/name: is missing, or no tool's name")
         args = cast("dict[str, Any]", call).get("args")
         requests.append(_Request(name, {} if args is None else args))
     return requests

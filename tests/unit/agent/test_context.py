@@ -70,3 +70,14 @@ def test_every_built_in_tool_says_what_it_does():
         assert each.description.endswith(".")
         assert each.idempotent
     assert submit.schema["required"] == ["type"]
+
+
+def test_a_line_of_the_log_has_the_call_s_facts_beside_the_tool_s_own(
+    caplog: pytest.LogCaptureFixture,
+):
+    ctx = ToolContext.for_test(task_id="t")
+    with caplog.at_level("INFO"):
+        ctx.log.info("Charged", extra={"event": "billing.charged", "cents": 5})
+    (line,) = caplog.records
+    facts = line.__dict__
+    assert (facts["task_id"], facts["event"], facts["cents"]) == ("t", "billing.charged", 5)

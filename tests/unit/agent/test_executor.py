@@ -155,6 +155,7 @@ async def test_nothing_to_do_is_never_success(bench: Bench, params: dict[str, An
         (["echo"], "/tool_calls/0"),
         ([{"name": "echo"}, {"args": {}}], "/tool_calls/1/name"),
         ([{"name": 3}], "/tool_calls/0/name"),
+        ([{"name": "x" * 121}], "/tool_calls/0/name"),
     ],
 )
 async def test_malformed_tool_calls_run_nothing(bench: Bench, calls: object, pointer: str):
