@@ -254,12 +254,12 @@ class Completer:
 
     def settle(self, shipment: Shipment, answer: Answer) -> None:
         """Draw the consequences of the database's answer."""
+        self._metrics.completed.inc(len(answer.completed))
+        self._tally.completed += len(answer.completed)
         for finished in shipment.finished:
             task = finished.held.task
             self._ledger.remove(task.id)
             if task.id in answer.completed:
-                self._metrics.completed.inc()
-                self._tally.completed += 1
                 self._ended(finished, "completed")
             elif task.id in answer.decided:
                 status, delay_s = answer.decided[task.id]
@@ -289,7 +289,12 @@ class Completer:
                 status of our own attempt can only be our own doing, but for the reaper's.
         """
         answer = Answer(
-            completed=frozenset(id_ for id_, (status, _) in ends.items() if status == "completed"),
+            completed=frozenset(
+                finished.item.id
+                for finished in shipment.finished
+                if isinstance(finished.item, Success)
+                and ends.get(finished.item.id, ("", None))[0] == "completed"
+            ),
             decided={
                 finished.item.id: (ends[finished.item.id][0], None)
                 for finished in shipment.finished

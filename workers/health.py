@@ -33,7 +33,7 @@ class Answers(Protocol):
         """Why no work is taken on; None = it is."""
         ...
 
-    def status(self) -> dict[str, Any]:
+    async def status(self) -> dict[str, Any]:
         """Everything, as JSON."""
         ...
 
@@ -124,5 +124,5 @@ class HealthServer:
 
     async def _status(self, _: web.Request) -> web.Response:
         return web.json_response(
-            self._answers.status(), dumps=lambda value: json.dumps(value, default=str)
+            await self._answers.status(), dumps=lambda value: json.dumps(value, default=str)
         )

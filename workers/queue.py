@@ -238,6 +238,7 @@ class QueueWorker:
         gc.collect()
         gc.freeze()
         self._instance.alive()
+        parts.metrics.up.set(1)
         log.info(
             "Worker started",
             extra={

@@ -94,7 +94,7 @@ class Reporter:
             "held_tasks": len(self._parts.ledger),
         }
 
-    def status(self) -> dict[str, Any]:
+    async def status(self) -> dict[str, Any]:
         """Return everything worth a look."""
         parts, now = self._parts, time.monotonic()
         return {

@@ -14,11 +14,11 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
-
 
 _STANDARD = frozenset(
     {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "event", "context"}
@@ -52,15 +52,31 @@ def bound(**fields: Any) -> Generator[None, None, None]:
         _bound.reset(token)
 
 
-def emit(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
-    """Log a line with fields at half the cost: no search for the caller, no check of the names.
+def emit(logger: logging.Logger, level: int, message: str, *, event: str, **fields: Any) -> None:
+    """Log a line that is written once per task, at a third of the logger's cost.
 
-    For lines that are written once per task; everything else uses the logger itself.
+    The line is the one that the logger would have written; what is saved is the record. When other
+    handlers listen than ours, it goes through the logger after all.
     """
-    if logger.isEnabledFor(level):
-        record = logging.LogRecord(logger.name, level, "", 0, message, (), None)
-        record.__dict__.update(fields)
-        logger.handle(record)
+    if not logger.isEnabledFor(level):
+        return
+    handlers = logging.root.handlers
+    if len(handlers) == 1 and type(handlers[0]) is BufferedHandler and handlers[0].takes_lines:
+        line = {
+            "ts": _timestamp(time.time()),
+            "level": logging.getLevelName(level).lower(),
+            "event": event,
+            "msg": message,
+            "logger": logger.name,
+            **_process,
+            **(_bound.get() or {}),
+            **fields,
+        }
+        handlers[0].write(_encode(line), urgent=level >= logging.WARNING)
+        return
+    record = logging.LogRecord(logger.name, level, "", 0, message, (), None)
+    record.__dict__.update(fields, event=event)
+    logger.handle(record)
 
 
 def redact(text: str) -> str:
@@ -78,11 +94,15 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return fields
 
 
+@lru_cache(maxsize=4)
+def _second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+
+
 def _timestamp(created: float) -> str:
     """Return ISO-8601 in UTC with milliseconds."""
     whole = int(created)
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{stamp}.{int((created - whole) * 1000):03d}Z"
+    return f"{_second(whole)}.{int((created - whole) * 1000):03d}Z"
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
@@ -138,20 +158,29 @@ class BufferedHandler(logging.Handler):
         self._bytes = 0
         self._flushed_at = 0.0
 
+    @property
+    def takes_lines(self) -> bool:
+        """Whether a line may be written without a record: it is JSON, and nobody filters."""
+        return type(self.formatter) is JsonFormatter and not self.filters
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the line, and write the block when it is due."""
+        """Write the record's line."""
         try:
             line = self.format(record)
-        except Exception:
+        except Exception:  # a line that can't be formatted must not stop the work
             self.handleError(record)
             return
-        self._lines.append(line)
-        self._bytes += len(line)
-        now = time.monotonic()
+        self.write(line, urgent=record.levelno >= logging.WARNING)
+
+    def write(self, line: str, *, urgent: bool) -> None:
+        """Keep a line, and write the block when it is due."""
+        with self.lock or nullcontext():
+            self._lines.append(line)
+            self._bytes += len(line)
         if (
-            record.levelno >= logging.WARNING
+            urgent
             or self._bytes >= _FLUSH_BYTES
-            or now - self._flushed_at >= _FLUSH_AFTER_S
+            or time.monotonic() - self._flushed_at >= _FLUSH_AFTER_S
         ):
             self.flush()
 
