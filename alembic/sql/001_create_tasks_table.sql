@@ -65,6 +65,9 @@ $$;
 COMMENT ON FUNCTION set_updated_at() IS
     'Trigger function: stamps updated_at on rows whose statement left it alone.';
 
+-- An older table may lack the column that the trigger speaks of; 005 adds the others.
+ALTER TABLE tasks ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now();
+
 -- The condition keeps the call away from statements that set updated_at themselves, as the engine's do.
 CREATE OR REPLACE TRIGGER trigger_tasks_updated_at
     BEFORE UPDATE ON tasks

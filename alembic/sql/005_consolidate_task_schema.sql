@@ -21,6 +21,7 @@ BEGIN
     FOR v_column IN
         SELECT w.name, w.fallback, a.attnotnull
         FROM (VALUES ('id', 'gen_random_uuid()'),
+                     ('status', '''created'''),
                      ('attempts', '0'),
                      ('drift_score', '0.0'),
                      ('params', '''{}'''),

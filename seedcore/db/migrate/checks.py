@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +90,14 @@ def _heads(chain: scripts.Chain) -> Iterator[Finding]:
     from alembic.util import CommandError
 
     try:
-        directory = ScriptDirectory.from_config(scripts.alembic_config(chain))
-        heads = sorted(directory.get_heads())
-        walked = [s.revision for s in directory.walk_revisions()][::-1]
-    except CommandError as error:
-        yield Finding("heads", False, f"the chain can't be read: {error}")
+        # Of a link that leads nowhere Alembic only warns.
+        with warnings.catch_warnings(action="error", category=UserWarning):
+            directory = ScriptDirectory.from_config(scripts.alembic_config(chain))
+            heads = sorted(directory.get_heads())
+            walked = [s.revision for s in directory.walk_revisions()][::-1]
+    except (CommandError, UserWarning) as error:
+        said = " ".join(str(error).split())
+        yield Finding("heads", False, f"the chain can't be followed: {said}")
         return
     if len(heads) != 1:
         yield Finding(

@@ -140,7 +140,9 @@ def split(script: str) -> list[Statement]:
 
 
 def _bare(text: str) -> str:
-    return _COMMENT.sub("", text.strip(), count=1).strip() if text.strip() else ""
+    """Drop the comments before a statement; those inside of it belong to it."""
+    remarks = _COMMENT.match(text)
+    return text[remarks.end() if remarks else 0 :].strip()
 
 
 def strongest(locks: Iterable[str]) -> str:

@@ -1,0 +1,167 @@
+"""Whatever stops `migrate up`, the database is at a revision, and the next `up` goes on from there."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from seedcore.db import migrate
+from seedcore.db.migrate import scripts
+from seedcore.errors import Unavailable
+from tests.migrations.conftest import Connection, fill, schema_of
+from tests.migrations.test_concurrency import wait_until
+from tests.program import Program
+
+CHAIN = scripts.default_chain()
+
+
+def at_a_revision(url: str) -> str | None:
+    """Check that the records agree with each other, and return where the database is."""
+    status = migrate.status(url)
+    assert status.problem is None
+    assert status.applied == CHAIN.position(status.current)
+    return status.current
+
+
+def test_killed_at_any_moment_it_goes_on(program: Program, blank_database_url: str) -> None:
+    migrate.up(blank_database_url)
+    whole = schema_of(blank_database_url)
+    began = time.monotonic()
+    migrate.down(blank_database_url, "base")
+    run = program("migrate", "up")
+    assert run.returncode == 0, run.stderr
+    longest_s = time.monotonic() - began
+    stopped_at: set[str | None] = set()
+    for moment in range(6):
+        migrate.down(blank_database_url, "base")
+        process = program.start("migrate", "up")
+        # Most of the time goes into starting Python, so the moments are denser towards the end.
+        time.sleep(longest_s * (0.4 + 0.6 * moment / 6))
+        process.kill()
+        process.wait()
+        stopped_at.add(at_a_revision(blank_database_url))
+        migrate.up(blank_database_url)
+        assert schema_of(blank_database_url) == whole
+    assert None in stopped_at
+    assert all(f.ok for f in migrate.check(blank_database_url))
+
+
+@pytest.mark.parametrize("revision", CHAIN.ids[1:])
+def test_killed_inside_a_revision_it_is_not_applied(
+    program: Program, blank_database_url: str, blank: Connection, revision: str
+) -> None:
+    """Each revision is stopped in its middle, by a lock on the catalog row that it must write."""
+    before = CHAIN.ids[CHAIN.position(revision) - 2]
+    migrate.up(blank_database_url, before)
+    with psycopg.connect(blank_database_url) as blocker:
+        # Its last act is to write its number; until then everything it did hangs in the air.
+        blocker.execute("LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE")
+        process = program.start("migrate", "up", "+1")
+        wait_until(blank, "EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        process.kill()
+        process.wait()
+    # The server still notices the death of its client by itself, and rolls back.
+    wait_until(
+        blank,
+        "NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'seedcore migrate'"
+        " AND datname = current_database())",
+    )
+    assert at_a_revision(blank_database_url) == before
+    migrate.up(blank_database_url)
+    assert all(f.ok for f in migrate.check(blank_database_url))
+
+
+def start_a_build(program: Program, blank: Connection, url: str) -> subprocess.Popen[str]:
+    """Start `up` on a filled table and return when it builds an index CONCURRENTLY, and waits."""
+    process = program.start("migrate", "up")
+    wait_until(blank, "EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'wait%')")
+    return process
+
+
+@pytest.mark.parametrize("how", ["killed", "interrupted", "disconnected"])
+def test_stopped_within_a_concurrent_build_it_rebuilds_the_index(
+    program: Program, blank_database_url: str, blank: Connection, how: str
+) -> None:
+    migrate.up(blank_database_url, "006")
+    fill(blank, 2000)
+    with psycopg.connect(blank_database_url) as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT 1 FROM pg_class LIMIT 1")
+        process = start_a_build(program, blank, blank_database_url)
+        if how == "killed":
+            process.kill()
+        elif how == "interrupted":
+            process.send_signal(signal.SIGINT)
+        else:
+            blank.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'seedcore migrate' AND datname = current_database()"
+            )
+        _, err = process.communicate(timeout=20)
+        # Nothing may go on building in the back, nor hold the lock.
+        wait_until(blank, "NOT EXISTS (SELECT FROM pg_stat_progress_create_index)")
+    expected = {"killed": -signal.SIGKILL, "interrupted": 130, "disconnected": 69}
+    assert process.returncode == expected[how], err
+    if how == "disconnected":
+        assert "the database is at a revision" in err
+    assert at_a_revision(blank_database_url) == "006"
+    assert migrate.status(blank_database_url).invalid_indexes == ["ix_tasks_status_runafter"]
+    outcome = migrate.up(blank_database_url)
+    assert [s.revision for s in outcome.steps] == ["007", "120"]
+    assert migrate.status(blank_database_url).invalid_indexes == []
+    assert all(f.ok for f in migrate.check(blank_database_url))
+
+
+def test_an_index_left_invalid_at_the_head_is_rebuilt(
+    blank_database_url: str, blank: Connection
+) -> None:
+    """A unique index that meets duplicates fails late and stays behind; so does a broken REINDEX."""
+    migrate.up(blank_database_url)
+    fill(blank, 100)
+    blank.execute("DROP INDEX ix_tasks_type")
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        interrupt_build(
+            blank_database_url, "CREATE INDEX CONCURRENTLY ix_tasks_type ON tasks (type)"
+        )
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        interrupt_build(blank_database_url, "REINDEX INDEX CONCURRENTLY ix_tasks_domain")
+    found = migrate.status(blank_database_url).invalid_indexes
+    assert found == ["ix_tasks_domain_ccnew", "ix_tasks_type"]
+    assert [f.detail for f in migrate.check(blank_database_url, only=("pending",)) if not f.ok]
+    outcome = migrate.up(blank_database_url)
+    assert outcome.steps == []
+    assert outcome.rebuilt == found
+    assert all(f.ok for f in migrate.check(blank_database_url))
+
+
+def test_an_index_that_is_being_built_is_left_alone(
+    blank_database_url: str, blank: Connection
+) -> None:
+    migrate.up(blank_database_url)
+    build = "CREATE INDEX CONCURRENTLY mine ON tasks (description)"
+    with psycopg.connect(blank_database_url) as writer, ThreadPoolExecutor() as threads:
+        writer.execute("INSERT INTO tasks (type) VALUES ('open')")
+        building = threads.submit(blank.execute, build)
+        wait_until(writer, "EXISTS (SELECT FROM pg_stat_progress_create_index)")
+        assert migrate.up(blank_database_url).rebuilt == []
+        writer.commit()
+        building.result()
+    assert migrate.status(blank_database_url).invalid_indexes == []
+
+
+def test_a_server_that_goes_away_is_an_answer_not_a_traceback(home: object) -> None:
+    with pytest.raises(Unavailable):
+        migrate.up(f"postgresql://nobody@/nowhere?host={home}")
+
+
+def interrupt_build(url: str, statement: str) -> None:
+    """Let the build wait for an open transaction until it is cancelled."""
+    with psycopg.connect(url) as writer, psycopg.connect(url, autocommit=True) as builder:
+        writer.execute("INSERT INTO tasks (type) VALUES ('open')")
+        builder.execute("SET statement_timeout = '700ms'")
+        builder.execute(statement.encode())
