@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 MASK = "***"
-_URL_PASSWORD = re.compile(r"(?<=://)([^:@/?#\s]*):([^?\s]*)(?=@)")
+# Up to the last @ before the parameters: libpq takes a ? in a password, and a password with an
+# unescaped @ or / is invalid but must still not be shown.
+_URL_PASSWORD = re.compile(r"(?<=://)([^:@/?#\s]*):((?:(?!\?\w+=)\S)*)(?=@)")
 # A query parameter of a URL, or a word of libpq's `key=value` form, quoted or not.
 _PARAMETER = re.compile(
     r"((?:^|[?&\s])(?:password|sslpassword|passfile)\s*=\s*)('(?:[^'\\]|\\.)*'|[^&\s]*)",

@@ -13,9 +13,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import RowFactory, dict_row
 
+from seedcore.config.masking import mask_url
 from seedcore.config.settings import Settings
 from seedcore.db import actor, set_actor
-from seedcore.db.errors import without_secrets
 from seedcore.errors import ConfigError, Unavailable
 
 __all__ = [
@@ -153,7 +153,7 @@ def connect(
 
 def redact(url: str) -> str:
     """Return a connection string as it may be shown: every password is `***`."""
-    return without_secrets(url)
+    return mask_url(url)
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -190,7 +190,7 @@ def _open(text: str, autocommit: bool, row_factory: RowFactory[Any]) -> psycopg.
         raise _unreachable(error, text) from error
     except psycopg.ProgrammingError as error:
         raise ConfigError(
-            f"the database connection is not valid: {without_secrets(str(error))}",
+            f"the database connection is not valid: {mask_url(str(error))}",
             code="config.database_url",
         ) from None
 
@@ -200,7 +200,7 @@ def _unreachable(error: psycopg.OperationalError, text: str) -> Unavailable:
 
     A refusal during the connection carries no SQLSTATE, only a sentence.
     """
-    said = without_secrets(" ".join(str(error).split()))
+    said = mask_url(" ".join(str(error).split()))
     code, hint = "db.unavailable", "is the server up? see: seedcore db status"
     if "authentication failed" in said or "no password supplied" in said:
         code, hint = "db.auth_failed", "check user and password: seedcore db url"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from seedcore.config.masking import mask_url
 from seedcore.errors import (
     ConfigError,
     Conflict,
@@ -59,15 +60,6 @@ _BY_STATE: dict[str, tuple[type[SeedcoreError], str, str | None]] = {
     "SC423": (LockBusy, "lock.busy", None),
 }
 
-_SECRET = re.compile(r"(password|passwd)\s*=\s*(?:'(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
-# Up to the last @: a password with an unescaped @ or / is invalid, and must still not be shown.
-_URL_SECRET = re.compile(r"(://[^:/?#@\s]*):\S*@")
-
-
-def without_secrets(text: str) -> str:
-    """Return the text with every password of a connection string replaced by `***`."""
-    return _SECRET.sub(r"\1=***", _URL_SECRET.sub(r"\1:***@", text))
-
 
 def translate(error: psycopg.Error, **by_constraint: type_of_error) -> SeedcoreError:
     """Return the error of ours that stands for one of the driver's.
@@ -118,12 +110,12 @@ def _message(error: psycopg.Error) -> str:
     """Return the server's sentence with its detail, else what the driver says, on one line."""
     primary = error.diag.message_primary
     if primary is None:
-        return without_secrets(" ".join(str(error).split())) or type(error).__name__
+        return mask_url(" ".join(str(error).split())) or type(error).__name__
     detail = error.diag.message_detail
     # A code in the detail belongs to programs; see _code.
     if detail and not (error.sqlstate or "").startswith("SC"):
         primary = f"{primary} ({detail.rstrip('.')})"
-    return without_secrets(" ".join(primary.split()))
+    return mask_url(" ".join(primary.split()))
 
 
 def _code(error: psycopg.Error) -> str | None:

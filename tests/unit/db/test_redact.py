@@ -22,10 +22,15 @@ from seedcore.db.connection import redact
             "postgresql://db/x?user=me&password=***&sslmode=require",
         ),
         ("host=db user=me password=secret dbname=x", "host=db user=me password=*** dbname=x"),
-        (r"host=db password = 'two \' words' dbname=x", "host=db password=*** dbname=x"),
+        (r"host=db password = 'two \' words' dbname=x", "host=db password = *** dbname=x"),
         (
             "connection to postgresql://me:secret@db failed",
             "connection to postgresql://me:***@db failed",
+        ),
+        ("postgresql://me:se?cret@db/x", "postgresql://me:***@db/x"),
+        (
+            "postgresql://me:secret@db/x?application_name=a@b",
+            "postgresql://me:***@db/x?application_name=a@b",
         ),
         ("", ""),
     ],
