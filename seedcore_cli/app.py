@@ -28,6 +28,7 @@ class LazyGroup(NamedTuple):
     panel: str
 
 
+COMMON = "Common options"
 PANELS = ("Everyday", "Cluster", "Setup")
 
 COMMANDS: dict[str, LazyGroup] = {
@@ -79,7 +80,17 @@ def single() -> typer.Typer:
     return group("")
 
 
-class Command(TyperCommand):
+class _Light:
+    """Keeps pydantic away from the option --help, which typer makes late."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option --help."""
+        option: Any = super().get_help_option(ctx)  # type: ignore[misc]  # of the click command beside it
+        lighten([option])
+        return option
+
+
+class Command(_Light, TyperCommand):
     """A leaf: its help keeps examples as they are and names the common options in two lines."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -100,12 +111,12 @@ class Command(TyperCommand):
         _write_options(self, ctx, formatter)
         from seedcore_cli.options import COMMON_IN_SHORT
 
-        if any(getattr(p, "rich_help_panel", None) == "Common options" for p in self.params):
+        if any(getattr(p, "rich_help_panel", None) == COMMON for p in self.params):
             with formatter.section("Common options (explained by 'seedcore --help')"):
                 formatter.write_text(COMMON_IN_SHORT)
 
 
-class Group(TyperGroup):
+class Group(_Light, TyperGroup):
     """A group below the root."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -173,7 +184,7 @@ class Root(Group):
             if rows:
                 with formatter.section(panel):
                     formatter.write_dl(rows)
-        _write_options(self, ctx, formatter, panels=("Common options",))
+        _write_options(self, ctx, formatter, show_common=True)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Point at the first things to type."""
@@ -207,7 +218,7 @@ def _is_option(parameter: Any) -> bool:
     return parameter.param_type_name == "option"
 
 
-def _write_options(command: Any, ctx: Any, formatter: Any, panels: tuple[str, ...] = ()) -> None:
+def _write_options(command: Any, ctx: Any, formatter: Any, *, show_common: bool = False) -> None:
     arguments: list[tuple[str, str]] = []
     options: dict[str, list[tuple[str, str]]] = {"Options": []}
     for parameter in command.get_params(ctx):
@@ -215,10 +226,10 @@ def _write_options(command: Any, ctx: Any, formatter: Any, panels: tuple[str, ..
         if record is None:
             continue
         if not _is_option(parameter):
-            arguments.append(record)
+            arguments.append((record[0].partition(" <")[0], record[1]))
             continue
         panel = getattr(parameter, "rich_help_panel", None) or "Options"
-        if panel == "Options" or panel in panels:
+        if panel != COMMON or show_common:
             options.setdefault(panel, []).append(record)
     if arguments:
         with formatter.section("Arguments"):

@@ -18,7 +18,10 @@ _NUMBER_NAMES: dict[type, str] = {int: "a whole number", float: "a number"}
 
 
 def lighten(parameters: list[Any]) -> None:
-    """Give each of typer's parameters our converter, where we know its type."""
+    """Give each of typer's parameters our converter, where we know its type, and a placeholder.
+
+    Without one the help would show Python's types.
+    """
     for parameter in parameters:
         descriptor = getattr(parameter, "type_descriptor", None)
         if descriptor is None:
@@ -26,6 +29,8 @@ def lighten(parameters: list[Any]) -> None:
         convert = _converter(descriptor.annotation, descriptor.parameter_info)
         if convert is not None:
             parameter._runtime_param = _Words(convert)
+        if parameter.metavar is None:
+            parameter.metavar = _placeholder(parameter, descriptor.annotation)
 
 
 class _Words:
@@ -62,6 +67,16 @@ def _converter(annotation: Any, info: Any) -> Callable[[Any], Any] | None:
     if annotation in (str, bool):
         return annotation
     return None
+
+
+def _placeholder(parameter: Any, annotation: Any) -> str:
+    if get_origin(annotation) is list:
+        annotation = get_args(annotation)[0]
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return "|".join(str(member.value) for member in annotation)
+    if parameter.param_type_name == "argument":
+        return str(parameter.name).strip("_").upper()
+    return {int: "N", float: "N", Path: "PATH"}.get(annotation, "TEXT")
 
 
 def _is_bare_path(info: Any) -> bool:
