@@ -14,8 +14,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    ops.run_sql("${up_revision}_${slug}.sql")
+    ops.run_sql("${up_revision}_${message.replace(' ', '_')}.sql")
 
 
 def downgrade() -> None:
-    ops.run_sql("${up_revision}_${slug}.down.sql")
+    ops.run_sql("${up_revision}_${message.replace(' ', '_')}.down.sql")

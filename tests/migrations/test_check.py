@@ -24,8 +24,10 @@ DRIFT = {
         "index ix_tasks_domain is not as its revision made it",
     ),
     "a changed function": (
-        "CREATE OR REPLACE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql"
-        " SET search_path = public, pg_temp AS 'BEGIN RETURN NULL; END'",
+        (
+            "CREATE OR REPLACE FUNCTION set_updated_at() RETURNS trigger LANGUAGE plpgsql"
+            " SET search_path = public, pg_temp AS 'BEGIN RETURN NULL; END'"
+        ),
         "function set_updated_at() is not as its revision made it",
     ),
     "a dropped function": (
@@ -69,8 +71,10 @@ DRIFT = {
         "trigger tasks.mine was not made by a revision",
     ),
     "a changed check": (
-        "ALTER TABLE tasks DROP CONSTRAINT ck_tasks_priority,"
-        " ADD CONSTRAINT ck_tasks_priority CHECK (priority >= 0)",
+        (
+            "ALTER TABLE tasks DROP CONSTRAINT ck_tasks_priority,"
+            " ADD CONSTRAINT ck_tasks_priority CHECK (priority >= 0)"
+        ),
         "constraint tasks.ck_tasks_priority is not as its revision made it",
     ),
     "a dropped foreign key": (
@@ -78,10 +82,12 @@ DRIFT = {
         "constraint task_schedules.task_schedules_last_task_id_fkey is missing",
     ),
     "a changed view": (
-        "CREATE OR REPLACE VIEW task_queue_stats AS"
-        " SELECT lane, status, tasks + 1 AS tasks, due_now, oldest_due_at, paused FROM"
-        " (SELECT ''::text AS lane, 'queued'::taskstatus AS status, 1::bigint AS tasks,"
-        "  1::bigint AS due_now, now() AS oldest_due_at, false AS paused) AS fake",
+        (
+            "CREATE OR REPLACE VIEW task_queue_stats AS"
+            " SELECT lane, status, tasks + 1 AS tasks, due_now, oldest_due_at, paused FROM"
+            " (SELECT ''::text AS lane, 'queued'::taskstatus AS status, 1::bigint AS tasks,"
+            "  1::bigint AS due_now, now() AS oldest_due_at, false AS paused) AS fake"
+        ),
         "view task_queue_stats is not as its revision made it",
     ),
     "a dropped view": ("DROP VIEW task_queue_stats", "view task_queue_stats is missing"),
