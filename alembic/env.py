@@ -6,20 +6,24 @@ left alone on purpose: the process that runs the migrations has already decided 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alembic import context
 
 from seedcore.db.metadata import metadata
 from seedcore.db.migrate import session
+from seedcore.db.migrate.recorder import Recorder
+from seedcore.db.migrate.scripts import Chain
 
-config = context.config
-attributes = config.attributes
+attributes = context.config.attributes
 
 
 def configure(**options):
     context.configure(
         target_metadata=metadata,
         transaction_per_migration=True,
-        on_version_apply=attributes.get("on_version_apply"),
+        on_version_apply=attributes.get("on_version_apply")
+        or Recorder(Chain(Path(context.script.dir))),
         **options,
     )
     with context.begin_transaction():

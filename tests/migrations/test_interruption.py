@@ -14,7 +14,7 @@ from seedcore.db import migrate
 from seedcore.db.migrate import scripts
 from seedcore.errors import Unavailable
 from tests.migrations.conftest import Connection, fill, schema_of
-from tests.migrations.test_concurrency import wait_until
+from tests.migrations.test_concurrency import BUILDING, WAITING, wait_until
 from tests.program import Program
 
 CHAIN = scripts.default_chain()
@@ -62,7 +62,7 @@ def test_killed_inside_a_revision_it_is_not_applied(
         # Its last act is to write its number; until then everything it did hangs in the air.
         blocker.execute("LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE")
         process = program.start("migrate", "up", "+1")
-        wait_until(blank, "EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        wait_until(blank, WAITING)
         process.kill()
         process.wait()
     # The server still notices the death of its client by itself, and rolls back.
@@ -79,7 +79,7 @@ def test_killed_inside_a_revision_it_is_not_applied(
 def start_a_build(program: Program, blank: Connection, url: str) -> subprocess.Popen[str]:
     """Start `up` on a filled table and return when it builds an index CONCURRENTLY, and waits."""
     process = program.start("migrate", "up")
-    wait_until(blank, "EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'wait%')")
+    wait_until(blank, f"{BUILDING[:-1]} AND phase LIKE 'wait%')")
     return process
 
 
@@ -104,7 +104,7 @@ def test_stopped_within_a_concurrent_build_it_rebuilds_the_index(
             )
         _, err = process.communicate(timeout=20)
         # Nothing may go on building in the back, nor hold the lock.
-        wait_until(blank, "NOT EXISTS (SELECT FROM pg_stat_progress_create_index)")
+        wait_until(blank, f"NOT {BUILDING}")
     expected = {"killed": -signal.SIGKILL, "interrupted": 130, "disconnected": 69}
     assert process.returncode == expected[how], err
     if how == "disconnected":
@@ -147,7 +147,7 @@ def test_an_index_that_is_being_built_is_left_alone(
     with psycopg.connect(blank_database_url) as writer, ThreadPoolExecutor() as threads:
         writer.execute("INSERT INTO tasks (type) VALUES ('open')")
         building = threads.submit(blank.execute, build)
-        wait_until(writer, "EXISTS (SELECT FROM pg_stat_progress_create_index)")
+        wait_until(writer, BUILDING)
         assert migrate.up(blank_database_url).rebuilt == []
         writer.commit()
         building.result()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -183,3 +186,43 @@ def test_rows_that_break_a_new_rule_stay_and_are_reported(
     ).fetchone() == (False,)
     with pytest.raises(psycopg.errors.CheckViolation):
         blank.execute("INSERT INTO tasks (type, attempts) VALUES ('c', -1)")
+
+
+def test_alembic_by_hand_leaves_the_same_records(blank_database_url: str, home: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        cwd=scripts.default_directory().parent,
+        env={"SEEDCORE_DATABASE_URL": blank_database_url, "HOME": str(home)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert [f.detail for f in migrate.check(blank_database_url) if not f.ok] == []
+
+
+def test_installed_in_a_package_the_scripts_are_found_from_anywhere(
+    blank_database_url: str, tmp_path: Path
+) -> None:
+    """What the wheel holds: the revisions inside of the package, and no folder beside it."""
+    for package in ("seedcore", "seedcore_cli", "workers"):
+        shutil.copytree(
+            scripts.default_directory().parent / package,
+            tmp_path / package,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+    shutil.copytree(scripts.default_directory(), tmp_path / "seedcore" / "_migrations")
+    run = subprocess.run(
+        [sys.executable, "-P", "-m", "seedcore_cli", "migrate", "check", "--only", "pending"],
+        cwd="/",
+        env={
+            "SEEDCORE_DATABASE_URL": blank_database_url,
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(tmp_path),
+        },
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == 3
+    assert f"not applied: {', '.join(scripts.default_chain().ids)}" in run.stdout

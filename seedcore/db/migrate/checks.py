@@ -176,7 +176,7 @@ def _drift(
             "seedcore migrate up",
         )
         return
-    from seedcore.db.migrate.drift import differences
+    from seedcore.db.migrate.drift import differences, recorded_major
 
     found = differences(connection, chain)
     for sentence in found:
@@ -184,7 +184,15 @@ def _drift(
             "drift", False, sentence, "put it back by hand, or write a revision that makes it so"
         )
     if not found:
-        yield Finding("drift", True, "the live schema is what the revisions made")
+        then, now = recorded_major(connection), str(connection.info.server_version // 10_000)
+        detail = "the live schema is what the revisions made"
+        if then != now:
+            detail = (
+                f"tables, columns, functions and types are what the revisions made; the rest was "
+                f"written down by PostgreSQL {then}, which words it otherwise than {now}"
+            )
+        hint = None if then == now else f"'seedcore migrate stamp {chain.head}' writes it down anew"
+        yield Finding("drift", True, detail, hint)
 
 
 def _integrity(

@@ -37,12 +37,20 @@ def differences(connection: psycopg.Connection, chain: Chain) -> list[str]:
     return [found[key] for key in sorted(found)]
 
 
+def recorded_major(connection: psycopg.Connection) -> str | None:
+    """Return the major version of the server that wrote down the hashes."""
+    row = connection.execute(
+        "SELECT hash FROM public.seedcore_objects WHERE kind = 'server'"
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def _compare_objects(connection: psycopg.Connection, chain: Chain) -> dict[tuple[str, str], str]:
     stored = {(r[0], r[1]): r[2] for r in connection.execute(queries.stored_objects)}
     live = {(r[0], r[1]): r[2] for r in connection.execute(live_objects(chain))}
     server = ("server", "major version")
     if stored.pop(server, None) != live.pop(server):
-        # After a server upgrade the same view may read otherwise; the next `up` stores anew.
+        # The same view may read otherwise; the next revision stores everything anew.
         stored = {key: h for key, h in stored.items() if key[0] in _VERBATIM}
         live = {key: h for key, h in live.items() if key[0] in _VERBATIM}
     found: dict[tuple[str, str], str] = {}

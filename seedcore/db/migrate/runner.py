@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 queries = Queries("seedcore.db.migrate")
 
-_PAUSE_AFTER_LOCK_TIMEOUT_S = 1.0
+_PAUSE_AFTER_LOCK_TIMEOUT_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +266,7 @@ def _locked(
     """Take the lock and make the session ready to change the schema."""
     with translated(), migration_lock(connection, options.lock_timeout_s):
         session.notice_lost_clients(connection)
+        session.limit_lock_waits(connection, options.lock_timeout_s)
         # Always said, because the role or the database may have a value of its own.
         connection.execute(
             "SELECT set_config('seedcore.drop_data', %s, false)",

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _OLDEST_SERVER = 15
-# How long DDL may wait for a lock: whatever comes after it on the same table waits behind it.
+# How long DDL may wait for a lock at a time: whatever comes after it on the same table waits behind it.
 LOCK_TIMEOUT_S = 5.0
+_SHORTEST_LOCK_TIMEOUT_S = 0.1
 # A CONCURRENTLY build waits for every open transaction, and nobody waits behind it but other DDL.
 PATIENT_LOCK_TIMEOUT_S = 600.0
 
@@ -91,11 +92,8 @@ def open_session(
             )
         connection.add_notice_handler(_log_warning)
         with translated():
-            connection.execute(
-                "SELECT set_config('search_path', 'public', false),"
-                " set_config('lock_timeout', %s, false)",
-                [f"{LOCK_TIMEOUT_S:g}s"],
-            )
+            connection.execute("SET search_path = public")
+            limit_lock_waits(connection, LOCK_TIMEOUT_S)
         yield connection
 
 
@@ -119,13 +117,20 @@ def lent_to_sqlalchemy(connection: psycopg.Connection) -> Generator[sa.Connectio
             connection.autocommit = True
 
 
+def limit_lock_waits(connection: psycopg.Connection[Any], seconds: float) -> None:
+    """Let statements wait for locks for that long, within sensible bounds; zero would mean for ever."""
+    seconds = min(max(seconds, _SHORTEST_LOCK_TIMEOUT_S), LOCK_TIMEOUT_S)
+    connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds * 1000:.0f}ms"])
+
+
 @contextmanager
 def patient(connection: psycopg.Connection[Any]) -> Generator[None]:
     """Wait long for locks: for statements that stop nobody while they wait. Outside transactions."""
+    before = connection.execute("SELECT current_setting('lock_timeout')").fetchone() or ("5s",)
     change = "SELECT set_config('lock_timeout', %s, false)"
     connection.execute(change, [f"{PATIENT_LOCK_TIMEOUT_S:g}s"])
     yield
-    connection.execute(change, [f"{LOCK_TIMEOUT_S:g}s"])
+    connection.execute(change, before)
 
 
 def notice_lost_clients(connection: psycopg.Connection) -> None:
@@ -151,6 +156,11 @@ def _log_warning(diagnostic: psycopg.errors.Diagnostic) -> None:
 def from_settings() -> Generator[sa.Connection]:
     """Open the connection of whoever drives Alembic by hand: to the database of the settings."""
     from seedcore import config
+    from seedcore.db.migrate.lock import migration_lock
 
-    with open_session(config.load()) as connection, lent_to_sqlalchemy(connection) as lent:
+    with (
+        open_session(config.load()) as connection,
+        migration_lock(connection, timeout_s=60.0),
+        lent_to_sqlalchemy(connection) as lent,
+    ):
         yield lent
