@@ -90,8 +90,9 @@ def render(values: dict[str, str], local_conf: Path) -> str:
         "# Written by seedcore at every start; changes are lost.",
         f"# Put your own settings into {local_conf.name} beside this file, then: seedcore db restart",
         *(f"{name} = {_quoted(name, value)}" for name, value in values.items()),
-        f"include_if_exists = {_quoted('', str(local_conf))}",
     ]
+    if local_conf.exists():
+        lines.append(f"include = {_quoted('', str(local_conf))}")
     return "\n".join(lines) + "\n"
 
 
