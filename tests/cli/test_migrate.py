@@ -307,3 +307,13 @@ def test_commands_that_need_the_schema_say_how_to_get_it(fresh: Invoke) -> None:
     assert result.code == 69
     assert result.error["code"] == "db.not_migrated"
     assert result.error["hint"] == "seedcore migrate up"
+
+
+def test_no_password_is_shown_however_talkative(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEDCORE_DATABASE_URL", "postgresql://ada:s3cr3t@127.0.0.1:1/nowhere")
+    for words in (["up"], ["status"], ["check"], ["plan"], ["down", "base"], ["stamp", "007"]):
+        result = invoke("migrate", *words, "-vv", "--debug")
+        assert result.code == 69, result.err
+        assert "s3cr3t" not in result.out + result.err
