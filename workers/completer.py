@@ -272,11 +272,13 @@ class Completer:
                 stored.set_result(note.id in answer.noted)
         for lease in shipment.returned:
             held = self._ledger.remove(lease.id)
-            if lease.id in answer.returned:
+            is_ours = lease.id in answer.returned
+            if is_ours:
                 self._metrics.returned.inc()
                 self._tally.returned += 1
-                if held is not None and held.started_at:
-                    self._report(held, "returned", time.monotonic() - held.started_at)
+            if held is not None and held.started_at:
+                seconds = time.monotonic() - held.started_at
+                self._report(held, "returned" if is_ours else "lost", seconds)
 
     def settle_unknown(
         self, shipment: Shipment, ends: Mapping[str, tuple[str, str | None]]

@@ -7,6 +7,7 @@ import contextlib
 import faulthandler
 import gc
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -19,7 +20,7 @@ from typing import Any
 from seedcore.agent.executor import Executor
 from seedcore.agent.registry import load as load_tools
 from seedcore.config.settings import Settings
-from seedcore.db.connection import async_conninfo, connect
+from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
 from seedcore.registry.port import Instance, Unregistered
 from seedcore.task.engine import Engine, Filter, Owner
@@ -46,6 +47,7 @@ from workers.sdnotify import Notifier
 from workers.stop import Stop
 from workers.tally import Tally
 from workers.watchdog import Watchdog
+from workers.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +83,14 @@ def run(settings: Settings, options: Options | None = None) -> Ended:
     """
     options = options or Options()
     rules.check(settings, options)
+    worker = QueueWorker(settings, options)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(QueueWorker(settings, options).run())
+        ended = runner.run(worker.run())
+        if worker.is_stuck:
+            # A tool goes on after being cancelled; closing the loop would wait for it for ever.
+            logs.flush()
+            os._exit(ended.exit_code)
+    return ended
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -115,7 +123,9 @@ class QueueWorker:
             max_attempts=settings.max_task_attempts,
             filter=Filter(list(options.types) or None, list(options.domains) or None),
         )
+        self.is_stuck = False
         self._instance: Instance = instance or Unregistered()
+        self._conninfo = Whereabouts(settings, f"seedcore worker {logical_id}")
 
     async def run(self) -> Ended:
         """Start, work, end; see `run`."""
@@ -123,9 +133,7 @@ class QueueWorker:
         parts, listener = self._build()
         housekeeper = Housekeeper(parts)
         self._housekeeper = housekeeper
-        reporter = Reporter(
-            parts, listener, housekeeper, async_conninfo(self._settings, "seedcore")
-        )
+        reporter = Reporter(parts, listener, housekeeper, self._conninfo)
         health = HealthServer(reporter, self._settings, self._owner.id)
         helpers: list[asyncio.Task[None]] = []
         self._take_signals(parts, reporter)
@@ -202,9 +210,6 @@ class QueueWorker:
         if settings.use_listen_notify:
             listener = Listener(self._conninfo, settings.tasks_notify_channel, claimer.wake)
         return parts, listener
-
-    def _conninfo(self) -> str:
-        return async_conninfo(self._settings, f"seedcore worker {self._owner.logical_id}")
 
     async def _wait_for_database(self, stop: Stop) -> None:
         """Connect once, check the schema, and keep trying while the database is not there yet."""
@@ -306,6 +311,7 @@ class QueueWorker:
                 await parts.link.use(Engine.withdraw)
             except SeedcoreError as error:
                 log.debug("Could not withdraw", extra={"event": "db.lost", "error": error.message})
+        self.is_stuck = bool(parts.runner.running)
         await parts.watchdog.close()
         await parts.link.close()
         parts.executor.close()

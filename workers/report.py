@@ -11,6 +11,7 @@ from seedcore.telemetry import logs
 from workers.housekeeper import Housekeeper
 from workers.listener import Listener
 from workers.parts import Parts
+from workers.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +25,20 @@ class Reporter:
         parts: The worker.
         listener: Its listener, if it has one.
         housekeeper: Knows whether the main loop goes round.
-        conninfo: Where its database is; shown without the password.
+        whereabouts: Where its database is; shown without the password.
     """
 
     def __init__(
-        self, parts: Parts, listener: Listener | None, housekeeper: Housekeeper, conninfo: str
+        self,
+        parts: Parts,
+        listener: Listener | None,
+        housekeeper: Housekeeper,
+        whereabouts: Whereabouts,
     ) -> None:
         self._parts = parts
         self._listener = listener
         self._housekeeper = housekeeper
-        self._dsn = redact(conninfo)
+        self._whereabouts = whereabouts
         self._started_at = time.monotonic()
 
     def ping(self) -> str:
@@ -100,7 +105,7 @@ class Reporter:
         return {
             "name": parts.owner.logical_id,
             "instance_id": parts.owner.id,
-            "dsn": self._dsn,
+            "dsn": redact(self._whereabouts.known or ""),
             "status": self.state(),
             "not_ready": self.not_ready(),
             "pool": {

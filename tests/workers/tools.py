@@ -1,0 +1,88 @@
+"""Tools that misbehave on purpose; loaded by the workers of these tests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+from seedcore.agent import ToolContext, ToolError, tool
+
+
+@tool("test.nap", timeout_s=120, idempotent=True)
+async def nap(seconds: float) -> float:
+    """Sleep on the event loop."""
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@tool("test.deaf", timeout_s=120, idempotent=True)
+def deaf(seconds: float) -> float:
+    """Sleep in a thread, and never ask whether anybody still waits."""
+    time.sleep(seconds)
+    return seconds
+
+
+@tool("test.hog", timeout_s=120, idempotent=True)
+async def hog(seconds: float) -> float:
+    """Keep the event loop to itself."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(1000))
+    return seconds
+
+
+@tool("test.freeze", timeout_s=120, idempotent=True)
+async def freeze(seconds: float) -> float:
+    """Block the event loop without using it."""
+    time.sleep(seconds)  # noqa: ASYNC251 - that is the point
+    return seconds
+
+
+@tool("test.stubborn", timeout_s=120, idempotent=True)
+async def stubborn(seconds: float) -> float:
+    """Go on whatever happens."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        try:
+            await asyncio.sleep(left)
+        except asyncio.CancelledError:
+            continue
+    return seconds
+
+
+@tool("test.fail", idempotent=True)
+async def fail(permanent: bool = False, retry_after: float = 0.0) -> None:
+    """Fail."""
+    raise ToolError("on purpose", permanent=permanent, retry_after=retry_after)
+
+
+@tool("test.mark", idempotent=True)
+async def mark(path: str, ctx: ToolContext) -> str:
+    """Append the task and the attempt to a file, in one write."""
+    with Path(path).open("a", encoding="utf-8") as file:  # noqa: ASYNC230 - one line
+        file.write(f"{ctx.task_id} {ctx.attempt}\n")
+    return ctx.task_id
+
+
+@tool("test.once", at_most_once=True)
+async def once(path: str, seconds: float, ctx: ToolContext) -> str:
+    """Leave a trace, then take long: what must not be done a second time."""
+    with Path(path).open("a", encoding="utf-8") as file:  # noqa: ASYNC230 - one line
+        file.write(f"{ctx.task_id} {ctx.attempt}\n")
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+@tool("test.big", idempotent=True)
+async def big(size: int) -> str:
+    """Return a long text."""
+    return "x" * size
+
+
+@tool("test.suicide", idempotent=True)
+async def suicide() -> None:
+    """Kill the worker."""
+    os.kill(os.getpid(), signal.SIGKILL)
