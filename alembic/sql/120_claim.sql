@@ -29,7 +29,7 @@ DECLARE
     v_ids UUID[];
 BEGIN
     IF coalesce(p_owner, '') = '' THEN
-        RAISE EXCEPTION 'a claim needs an owner' USING ERRCODE = 'SC422';
+        RAISE EXCEPTION 'a claim needs an owner' USING ERRCODE = 'SC422', DETAIL = 'task.no_owner';
     END IF;
     IF EXISTS (SELECT FROM queue_lanes l WHERE l.lane = p_lane AND l.paused) THEN
         RETURN;
@@ -82,7 +82,8 @@ BEGIN
             LIMIT p_limit);
     ELSE
         RAISE EXCEPTION 'there is no lane "%"', p_lane
-            USING ERRCODE = 'SC404', HINT = 'the lanes are queue and graph';
+            USING ERRCODE = 'SC404', DETAIL = 'queue.lane_not_found',
+                  HINT = 'the lanes are queue and graph';
     END IF;
     IF cardinality(v_ids) = 0 THEN
         RETURN;

@@ -90,7 +90,8 @@ DECLARE
     v_lanes  TEXT[];
 BEGIN
     IF p_extra < 1 THEN
-        RAISE EXCEPTION 'a task needs at least one more attempt, not %', p_extra USING ERRCODE = 'SC422';
+        RAISE EXCEPTION 'a task needs at least one more attempt, not %', p_extra
+            USING ERRCODE = 'SC422', DETAIL = 'task.bad_attempts';
     END IF;
     PERFORM tasks_hold_dependencies(p_ids);
     v_ids := ARRAY(
@@ -208,7 +209,8 @@ BEGIN
     WHERE lane = p_lane;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no lane "%"', p_lane
-            USING ERRCODE = 'SC404', HINT = 'the lanes are queue and graph';
+            USING ERRCODE = 'SC404', DETAIL = 'queue.lane_not_found',
+                  HINT = 'the lanes are queue and graph';
     END IF;
 END
 $$;
@@ -223,7 +225,8 @@ BEGIN
     WHERE lane = p_lane;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no lane "%"', p_lane
-            USING ERRCODE = 'SC404', HINT = 'the lanes are queue and graph';
+            USING ERRCODE = 'SC404', DETAIL = 'queue.lane_not_found',
+                  HINT = 'the lanes are queue and graph';
     END IF;
     PERFORM queue_notify(p_lane);
 END

@@ -127,22 +127,23 @@ DECLARE
     v_dst tasks;
 BEGIN
     IF p_src = p_dst THEN
-        RAISE EXCEPTION 'task % can''t wait for itself', p_src USING ERRCODE = 'SC422';
+        RAISE EXCEPTION 'task % can''t wait for itself', p_src
+            USING ERRCODE = 'SC422', DETAIL = 'task.cycle';
     END IF;
     -- Two edges that close a cycle together must not be checked side by side.
     PERFORM pg_advisory_xact_lock(hashtextextended('seedcore.task_dependencies', 0));
     -- The dependency first: whoever ends it locks it first and its dependants after.
     SELECT * INTO v_dst FROM tasks WHERE id = p_dst FOR SHARE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no task %', p_dst USING ERRCODE = 'SC404';
+        RAISE EXCEPTION 'there is no task %', p_dst USING ERRCODE = 'SC404', DETAIL = 'task.not_found';
     END IF;
     SELECT * INTO v_src FROM tasks WHERE id = p_src FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no task %', p_src USING ERRCODE = 'SC404';
+        RAISE EXCEPTION 'there is no task %', p_src USING ERRCODE = 'SC404', DETAIL = 'task.not_found';
     END IF;
     IF v_src.status <> 'created' THEN
         RAISE EXCEPTION 'task % is %, and only a task that is held or waiting can get a dependency',
-            p_src, v_src.status USING ERRCODE = 'SC409';
+            p_src, v_src.status USING ERRCODE = 'SC409', DETAIL = 'task.not_waiting';
     END IF;
     IF EXISTS (
         WITH RECURSIVE upstream (id) AS (
@@ -154,7 +155,7 @@ BEGIN
         SELECT FROM upstream WHERE id = p_src
     ) THEN
         RAISE EXCEPTION 'task % already waits for task %, so this would be a cycle', p_dst, p_src
-            USING ERRCODE = 'SC409';
+            USING ERRCODE = 'SC409', DETAIL = 'task.cycle';
     END IF;
     INSERT INTO task_depends_on_task (src_task_id, dst_task_id, required)
     VALUES (p_src, p_dst, p_required)

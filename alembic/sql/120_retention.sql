@@ -10,7 +10,8 @@ DECLARE
     v_done   INTEGER;
 BEGIN
     IF NOT p_statuses <@ '{completed,failed,cancelled}'::taskstatus[] THEN
-        RAISE EXCEPTION 'only completed, failed and cancelled tasks can be purged' USING ERRCODE = 'SC422';
+        RAISE EXCEPTION 'only completed, failed and cancelled tasks can be purged'
+            USING ERRCODE = 'SC422', DETAIL = 'task.not_final';
     END IF;
     -- created_at lets the index on it find the old end of the table; no task ends before it is created.
     DELETE FROM tasks t

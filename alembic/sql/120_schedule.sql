@@ -14,7 +14,8 @@ DECLARE
 BEGIN
     SELECT * INTO v_schedule FROM task_schedules WHERE schedule_id = p_schedule_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no schedule %', p_schedule_id USING ERRCODE = 'SC404';
+        RAISE EXCEPTION 'there is no schedule %', p_schedule_id
+            USING ERRCODE = 'SC404', DETAIL = 'schedule.not_found';
     END IF;
     v_task := task_find_key(v_key);
     IF v_task IS NULL AND NOT (

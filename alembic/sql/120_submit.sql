@@ -43,11 +43,11 @@ DECLARE
     v_missing UUID;
 BEGIN
     IF coalesce(p_type, '') = '' THEN
-        RAISE EXCEPTION 'a task needs a type' USING ERRCODE = 'SC422';
+        RAISE EXCEPTION 'a task needs a type' USING ERRCODE = 'SC422', DETAIL = 'task.bad_field';
     END IF;
     IF p_unique NOT IN ('live', 'ever') THEN
         RAISE EXCEPTION 'a key is unique among live tasks or ever, not "%"', p_unique
-            USING ERRCODE = 'SC422';
+            USING ERRCODE = 'SC422', DETAIL = 'task.bad_field';
     END IF;
     IF p_unique = 'ever' AND p_idempotency_key IS NOT NULL THEN
         RETURN QUERY SELECT t.id, false, t.status, t.run_after FROM tasks t
@@ -59,7 +59,8 @@ BEGIN
 
     IF cardinality(p_depends_on) > 0 THEN
         IF v_id = ANY (p_depends_on) THEN
-            RAISE EXCEPTION 'task % can''t wait for itself', v_id USING ERRCODE = 'SC422';
+            RAISE EXCEPTION 'task % can''t wait for itself', v_id
+                USING ERRCODE = 'SC422', DETAIL = 'task.cycle';
         END IF;
         -- Held until this commits, so that no dependency ends between the look and the row. In id
         -- order, like every other statement that locks several tasks.
@@ -67,7 +68,8 @@ BEGIN
         SELECT w.id INTO v_missing FROM unnest(p_depends_on) AS w (id)
         WHERE NOT EXISTS (SELECT FROM tasks d WHERE d.id = w.id) LIMIT 1;
         IF FOUND THEN
-            RAISE EXCEPTION 'there is no task % to wait for', v_missing USING ERRCODE = 'SC404';
+            RAISE EXCEPTION 'there is no task % to wait for', v_missing
+                USING ERRCODE = 'SC404', DETAIL = 'task.dependency_not_found';
         END IF;
         SELECT format('dependency_failed: task %s is %s', d.id, d.status) INTO v_error
         FROM tasks d

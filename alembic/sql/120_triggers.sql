@@ -13,7 +13,7 @@ BEGIN
        OR OLD.status = 'completed'
        OR OLD.status IN ('failed', 'cancelled') AND NEW.status NOT IN ('queued', 'created') THEN
         RAISE EXCEPTION 'task % is %, which can''t become %', OLD.id, OLD.status, NEW.status
-            USING ERRCODE = 'SC409';
+            USING ERRCODE = 'SC409', DETAIL = 'task.bad_transition';
     END IF;
     IF OLD.status = 'running' THEN
         NEW.owner_id := NULL;

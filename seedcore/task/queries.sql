@@ -1,0 +1,223 @@
+-- Statements of the task commands. What a worker says to the database is in engine.sql.
+
+-- submit --
+-- The delay counts from the database's clock, not from the caller's.
+SELECT s.id, s.created, s.status::text AS status, s.run_after,
+       (SELECT t.error FROM tasks t WHERE t.id = s.id) AS error
+  FROM task_submit(
+       p_type => %(type)s, p_description => %(description)s, p_params => %(params)s::jsonb,
+       p_domain => %(domain)s, p_drift_score => %(drift_score)s, p_priority => %(priority)s,
+       p_run_after => coalesce(%(run_after)s::timestamptz,
+                               clock_timestamp() + %(in_s)s::float8 * interval '1 second'),
+       p_deadline_at => %(deadline_at)s, p_expires_at => %(expires_at)s,
+       p_max_attempts => %(max_attempts)s, p_idempotency_key => %(idempotency_key)s,
+       p_depends_on => %(depends_on)s::uuid[], p_hold => %(hold)s, p_id => %(id)s::uuid,
+       p_unique => %(unique)s) AS s
+
+-- find_keys --
+-- Which task stands for each idempotency key; keys of no task are left out.
+SELECT k.key, task_find_key(k.key) AS id
+  FROM unnest(%(keys)s::text[]) AS k (key)
+ WHERE task_find_key(k.key) IS NOT NULL
+
+-- find_ids --
+-- A prefix of an id is a range of ids, which the primary key finds.
+SELECT t.id, t.status::text AS status, t.type, t.created_at
+  FROM tasks t
+ WHERE t.id BETWEEN %(low)s::uuid AND %(high)s::uuid
+ ORDER BY t.created_at DESC
+ LIMIT %(limit)s
+
+-- inspect --
+-- One task in full, with what follows from its times.
+SELECT t.id, t.status::text AS status, t.type, t.description, t.domain, t.drift_score, t.params,
+       t.priority, t.attempts, t.max_attempts, t.lapses, t.idempotency_key,
+       t.status = 'created' AND NOT t.auto_release AS held,
+       t.run_after, t.deadline_at, t.expires_at, t.created_at, t.updated_at, t.started_at, t.finished_at,
+       t.result, t.error,
+       t.owner_id, t.locked_by, t.locked_at, t.lease_expires_at, t.last_heartbeat,
+       extract(epoch FROM clock_timestamp() - t.last_heartbeat)::float8 AS heartbeat_age_s,
+       extract(epoch FROM t.lease_expires_at - clock_timestamp())::float8 AS lease_left_s,
+       extract(epoch FROM clock_timestamp() - t.created_at)::float8 AS age_s,
+       greatest(extract(epoch FROM t.started_at - coalesce(t.run_after, t.created_at)), 0)::float8 AS wait_s,
+       extract(epoch FROM coalesce(t.finished_at, CASE WHEN t.status = 'running' THEN clock_timestamp() END)
+                          - t.started_at)::float8 AS run_s
+  FROM tasks t
+ WHERE t.id = %(id)s
+
+-- graph --
+-- What a task waits for, and what waits for it.
+SELECT 'depends_on' AS relation, e.required, d.id, d.status::text AS status, d.type
+  FROM task_depends_on_task e JOIN tasks d ON d.id = e.dst_task_id
+ WHERE e.src_task_id = %(id)s
+UNION ALL
+SELECT 'dependant', e.required, s.id, s.status::text, s.type
+  FROM task_depends_on_task e JOIN tasks s ON s.id = e.src_task_id
+ WHERE e.dst_task_id = %(id)s
+ ORDER BY 1, 3
+
+-- history --
+-- Everything recorded about one task, oldest first.
+SELECT e.task_id, e.at, e.from_status::text AS from_status, e.to_status::text AS to_status, e.attempts,
+       e.actor, e.reason
+  FROM task_events e
+ WHERE e.task_id = %(id)s
+ ORDER BY e.id
+
+-- recent_events --
+-- What was recorded in a span of time, oldest first; the times cut the partitions.
+SELECT e.task_id, e.at, e.from_status::text AS from_status, e.to_status::text AS to_status, e.attempts,
+       e.actor, e.reason
+  FROM task_events e
+ WHERE e.at >= %(since)s AND e.at < coalesce(%(until)s::timestamptz, 'infinity')
+ ORDER BY e.at, e.id
+ LIMIT %(limit)s
+
+-- states --
+-- Where tasks stand; ids of no task are left out.
+SELECT t.id, t.status::text AS status, t.error, t.attempts, t.updated_at
+  FROM tasks t
+ WHERE t.id = ANY (%(ids)s::uuid[])
+
+-- outcomes --
+-- What came of tasks.
+SELECT t.id, t.status::text AS status, t.type, t.result, t.error, t.attempts, t.updated_at
+  FROM tasks t
+ WHERE t.id = ANY (%(ids)s::uuid[])
+
+-- cancel --
+-- Unfinished tasks end at once; a worker that runs one learns it at its next renewal.
+SELECT c.id FROM tasks_cancel(%(ids)s::uuid[], %(reason)s) AS c (id)
+
+-- requeue --
+-- Failed, cancelled and retrying tasks get more attempts.
+SELECT r.id, r.status::text AS status FROM tasks_requeue(%(ids)s::uuid[], %(extra)s, %(delay_s)s) AS r
+
+-- release --
+-- Lift holds.
+SELECT r.id, r.status::text AS status FROM tasks_release(%(ids)s::uuid[]) AS r
+
+-- requeue_stale --
+-- Leases back from silent owners, or the named ones.
+SELECT r.id, r.status::text AS status, r.owner_id, r.silent_s
+  FROM tasks_requeue_stale(
+       p_ids => %(ids)s::uuid[], p_older_than_s => %(older_than_s)s::float8, p_types => %(types)s::text[],
+       p_limit => %(limit)s, p_default_max => %(default_max)s, p_max_lapses => %(max_lapses)s) AS r
+
+-- add_dependency --
+-- A task that has not started waits for one more.
+SELECT task_add_dependency(%(src)s, %(dst)s, %(required)s) AS added
+
+-- purge --
+-- One batch of tasks that ended long ago.
+SELECT tasks_purge(%(older_than_s)s * interval '1 second', %(statuses)s::taskstatus[], %(limit)s) AS done
+
+-- purgeable --
+-- How many tasks a purge would delete.
+SELECT count(*) AS done
+  FROM tasks o
+ WHERE o.created_at < now() - %(older_than_s)s * interval '1 second'
+   AND coalesce(o.finished_at, o.updated_at) < now() - %(older_than_s)s * interval '1 second'
+   AND o.status = ANY (%(statuses)s::taskstatus[])
+   AND NOT EXISTS (
+       SELECT FROM task_depends_on_task e JOIN tasks s ON s.id = e.src_task_id
+        WHERE e.dst_task_id = o.id AND s.status NOT IN ('completed', 'failed', 'cancelled'))
+
+-- purge_events --
+-- One batch of audit rows; whole days are dropped.
+SELECT task_events_purge(%(older_than_s)s * interval '1 second', %(limit)s) AS done
+
+-- pause_lane --
+-- Claims of the lane return nothing from now on.
+SELECT queue_pause(%(lane)s, %(actor)s, %(reason)s)
+
+-- resume_lane --
+-- Claims of the lane return tasks again.
+SELECT queue_resume(%(lane)s, %(actor)s)
+
+-- lanes --
+-- Every lane, with what waits in it.
+SELECT l.lane, l.paused, l.reason, l.changed_by, l.changed_at, s.status::text AS status,
+       coalesce(s.tasks, 0) AS tasks, coalesce(s.due_now, 0) AS due_now,
+       extract(epoch FROM clock_timestamp() - s.oldest_due_at)::float8 AS oldest_age_s
+  FROM queue_lanes l LEFT JOIN task_queue_stats s ON s.lane = l.lane
+ ORDER BY l.lane DESC, s.status
+
+-- stage --
+-- A table for one batch of lines. Dropped at commit, so that a pooler's next client finds none.
+CREATE TEMP TABLE IF NOT EXISTS task_stage (
+    ord             integer,
+    id              uuid,
+    status          taskstatus,
+    type            text,
+    description     text,
+    domain          text,
+    drift_score     double precision,
+    params          jsonb,
+    run_after       timestamptz,
+    in_s            double precision,
+    priority        smallint,
+    deadline_at     timestamptz,
+    expires_at      timestamptz,
+    max_attempts    smallint,
+    idempotency_key text,
+    auto_release    boolean
+) ON COMMIT DROP
+
+-- empty_stage --
+-- One transaction may hold many batches.
+TRUNCATE task_stage
+
+-- fill_stage --
+-- Lines as they were read.
+COPY task_stage FROM STDIN
+
+-- insert_staged --
+-- Keys in one order, so that two loads of the same keys wait for each other and not both for both.
+-- Audit and notification are the insert trigger's. Returns what was stored.
+WITH stored AS (
+    INSERT INTO tasks (
+           id, status, type, description, domain, drift_score, params, run_after, priority, deadline_at,
+           expires_at, max_attempts, idempotency_key, auto_release, created_at, updated_at)
+    SELECT s.id, s.status, s.type, s.description, s.domain, s.drift_score, s.params,
+           coalesce(s.run_after, n.at + s.in_s * interval '1 second'),
+           coalesce(s.priority, task_hint_priority(s.params), 5),
+           coalesce(s.deadline_at, task_hint_deadline(s.params)),
+           coalesce(s.expires_at, n.at + task_hint_ttl(s.params)),
+           s.max_attempts, s.idempotency_key, s.auto_release, n.at, n.at
+      FROM task_stage s CROSS JOIN (SELECT clock_timestamp() AS at) AS n
+     WHERE NOT (%(ever)s AND s.idempotency_key IS NOT NULL AND task_find_key(s.idempotency_key) IS NOT NULL)
+     ORDER BY s.idempotency_key NULLS FIRST, s.ord
+        ON CONFLICT DO NOTHING
+    RETURNING id
+)
+SELECT s.ord
+  FROM task_stage s
+ WHERE NOT EXISTS (SELECT FROM stored WHERE stored.id = s.id)
+
+-- staged_rivals --
+-- The stored tasks that staged lines are repeats of; a line without one may be tried again.
+SELECT s.ord, t.id, t.status::text AS status
+  FROM task_stage s
+ CROSS JOIN LATERAL (
+       SELECT t.id, t.status FROM tasks t
+        WHERE t.id = coalesce((SELECT same.id FROM tasks same WHERE same.id = s.id),
+                              CASE WHEN %(ever)s THEN task_find_key(s.idempotency_key)
+                                   ELSE (SELECT k.id FROM tasks k
+                                          WHERE k.idempotency_key = s.idempotency_key
+                                            AND k.status NOT IN ('failed', 'cancelled')) END)) AS t
+ WHERE s.ord = ANY (%(ords)s::int[])
+
+-- hold_references --
+-- Tasks that lines wait for, kept from ending until the batch is stored. In id order, as everywhere.
+SELECT t.id FROM tasks t WHERE t.id = ANY (%(ids)s::uuid[]) ORDER BY t.id FOR SHARE
+
+-- add_edges --
+-- Who of a batch waits for whom.
+INSERT INTO task_depends_on_task (src_task_id, dst_task_id)
+SELECT u.src, u.dst FROM unnest(%(src)s::uuid[], %(dst)s::uuid[]) AS u (src, dst)
+    ON CONFLICT DO NOTHING
+
+-- settle --
+-- Queue or cancel new waiting tasks whose dependencies have ended already, and so on down.
+SELECT tasks_release_dependants(ARRAY(SELECT tasks_settle_waiting(%(ids)s::uuid[])))
