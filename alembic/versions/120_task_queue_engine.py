@@ -33,13 +33,17 @@ FILES = (
 INDEXES = (
     (
         "ix_tasks_claim_queue",
-        "(priority DESC, (coalesce(run_after, created_at)), id) "
-        "WHERE status IN ('queued', 'retry') AND type <> 'graph'",
+        (
+            "(priority DESC, (coalesce(run_after, created_at)), id) "
+            "WHERE status IN ('queued', 'retry') AND type <> 'graph'"
+        ),
     ),
     (
         "ix_tasks_claim_graph",
-        "(priority DESC, (coalesce(run_after, created_at)), id) "
-        "WHERE status IN ('queued', 'retry') AND type = 'graph'",
+        (
+            "(priority DESC, (coalesce(run_after, created_at)), id) "
+            "WHERE status IN ('queued', 'retry') AND type = 'graph'"
+        ),
     ),
     (
         "ix_tasks_expires",
@@ -48,8 +52,10 @@ INDEXES = (
     # Keys of ended tasks, for submits that are unique for ever and for naming tasks by key.
     (
         "ix_tasks_key_ended",
-        "(idempotency_key, created_at DESC) "
-        "WHERE idempotency_key IS NOT NULL AND status IN ('failed', 'cancelled')",
+        (
+            "(idempotency_key, created_at DESC) "
+            "WHERE idempotency_key IS NOT NULL AND status IN ('failed', 'cancelled')"
+        ),
     ),
 )
 
