@@ -197,6 +197,11 @@ def read_fields(document: Any) -> dict[str, Any]:
     return fields
 
 
+def read_document(document: Any) -> NewTask:
+    """Turn one parsed bulk line into a task; see `read_fields`."""
+    return NewTask(**read_fields(document))
+
+
 def check(new: NewTask) -> NewTask:
     """Check a task that was not read from a document.
 
