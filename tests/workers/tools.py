@@ -54,7 +54,7 @@ async def stubborn(seconds: float) -> float:
 
 
 @tool("test.fail", idempotent=True)
-async def fail(permanent: bool = False, retry_after: float = 0.0) -> None:
+async def fail(permanent: bool = False, retry_after: float | None = None) -> None:
     """Fail."""
     raise ToolError("on purpose", permanent=permanent, retry_after=retry_after)
 

@@ -1,0 +1,271 @@
+"""What one run takes on, in which order, and when it ends."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.program import Program
+from tests.workers.conftest import QUICK, StartWorker, check_history, memory_bytes, until
+
+Read = Callable[[str], dict[str, Any]]
+Submit = Callable[..., str]
+
+
+@pytest.fixture
+def work(seedcore: Program) -> Callable[..., dict[str, Any]]:
+    """Run a bounded worker to its end and return its summary."""
+
+    def work(*args: str, code: int = 0, env: dict[str, str] | None = None) -> dict[str, Any]:
+        ended = seedcore("worker", "queue", *args, "-o", "json", env={**QUICK, **(env or {})})
+        assert ended.returncode == code, ended.stderr
+        return json.loads(ended.stdout)
+
+    return work
+
+
+def test_once_leaves_the_future_alone(work: Any, submit: Submit, task: Read) -> None:
+    now = submit()
+    failing = submit("test.fail")
+    broken = submit("test.fail", permanent=True)
+    unknown = submit("no.such.tool")
+    later = submit(p_run_after="2999-01-01T00:00:00Z")
+    held = submit(p_hold=True)
+
+    summary = work("--once")
+
+    assert {k: summary[k] for k in ("claimed", "completed", "failed", "retried")} == {
+        "claimed": 4,
+        "completed": 1,
+        "failed": 2,
+        "retried": 1,
+    }
+    assert (summary["left"], summary["left_delayed"], summary["left_created"]) == (3, 2, 1)
+    states = [task(t)["status"] for t in (now, failing, broken, unknown, later, held)]
+    assert states == ["completed", "retry", "failed", "failed", "queued", "created"]
+    assert task(now)["result"]["payload"]["result"] == 1
+    assert task(broken)["error"] == "tool_error: test.fail: on purpose"
+
+
+def test_until_empty_waits_for_delays_retries_and_dependants(
+    work: Any, submit: Submit, task: Read, conn: Any
+) -> None:
+    retried = submit("test.fail", retry_after=0.3, p_max_attempts=2)
+    conn.execute(
+        "UPDATE tasks SET run_after = now() + interval '1.2 s' WHERE id = %s",
+        (delayed := submit(),),
+    )
+    child = submit(p_depends_on=[delayed])
+    orphan = submit(p_depends_on=[retried])
+
+    summary = work("--until-empty", "--timeout", "20s")
+
+    assert (summary["completed"], summary["failed"], summary["retried"]) == (2, 1, 1)
+    assert summary["left"] == 0
+    assert task(child)["started_at"] >= task(delayed)["finished_at"]
+    assert task(orphan)["status"] == "cancelled"
+    assert summary["seconds"] < 5
+
+
+def test_until_empty_gives_up_after_its_time(work: Any, submit: Submit) -> None:
+    submit(p_run_after="2999-01-01T00:00:00Z")
+    summary = work("--until-empty", "--timeout", "0.5s", code=6)
+    assert summary["left"] == 1
+
+
+def test_a_run_ends_after_so_many_tasks(
+    work: Any, submit_many: Callable[..., None], counts: Callable[[], dict[str, int]]
+) -> None:
+    submit_many(100)
+    assert work("--max-tasks", "30")["claimed"] == 30
+    assert counts() == {"completed": 30, "queued": 70}
+
+
+def test_only_asked_types_and_domains_are_taken(work: Any, conn: Any, task: Read) -> None:
+    echo = '{"tool_calls": [{"name": "echo", "args": {"value": 1}}]}'
+    ids = {}
+    for task_type, domain in (("chat", "a"), ("query", "a"), ("chat", "b"), ("action", None)):
+        row = conn.execute(
+            "SELECT id::text FROM task_submit(p_type => %s, p_domain => %s, p_params => %s)",
+            (task_type, domain, echo),
+        ).fetchone()
+        ids[task_type, domain] = row["id"]
+
+    assert work("--once", "--types", "chat,query", "--domains", "a")["completed"] == 2
+
+    done = {key for key, id_ in ids.items() if task(id_)["status"] == "completed"}
+    assert done == {("chat", "a"), ("query", "a")}
+
+
+def test_the_urgent_come_first_and_equals_in_their_order(
+    work: Any, submit: Submit, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    low = submit("test.mark", path=str(marks), p_priority=1)
+    normal = [submit("test.mark", path=str(marks)) for _ in range(3)]
+    high = submit("test.mark", path=str(marks), p_priority=10)
+
+    work("--once", "--concurrency", "1")
+
+    assert [line.split()[0] for line in marks.read_text().splitlines()] == [high, *normal, low]
+
+
+def test_a_big_result_is_cut_with_a_mark(work: Any, submit: Submit, task: Read) -> None:
+    big = submit("test.big", size=200_000)
+    work("--once", env={"DISPATCHER_RESULT_MAX_BYTES": "10000"})
+    row = task(big)
+    assert row["status"] == "completed"
+    assert row["result"]["success"] is True
+    assert row["result"]["payload"]["_truncated"] is True
+    assert row["result"]["payload"]["original_size"] > 200_000
+
+
+def test_a_result_over_the_global_limit_fails(work: Any, submit: Submit, task: Read) -> None:
+    big = submit("test.big", size=200_000)
+    work("--once", env={"SEEDCORE_RESULT_MAX_BYTES": "100000"})
+    assert task(big)["status"] == "failed"
+    assert task(big)["error"].startswith("too_large: ")
+
+
+@pytest.mark.parametrize(
+    "params",
+    ['{"tool_calls": "x"}', '{"x": %s1%s}' % ("[" * 900, "]" * 900), '{"n": %s}' % ("9" * 6000)],  # noqa: UP031
+    ids=["not a list", "too deep", "too long a number"],
+)
+def test_an_unreadable_payload_spoils_only_its_own_task(
+    work: Any, submit: Submit, task: Read, conn: Any, params: str
+) -> None:
+    bad = conn.execute(
+        "INSERT INTO tasks (type, status, params) VALUES ('action', 'queued', %s)"
+        " RETURNING id::text",
+        (params,),
+    ).fetchone()["id"]
+    good = submit()
+
+    work("--once")
+
+    assert task(good)["status"] == "completed"
+    row = conn.execute("SELECT status::text, error FROM tasks WHERE id = %s", (bad,)).fetchone()
+    assert row["status"] == "failed"
+    assert row["error"].startswith(("bad_payload: ", "no_executor: "))
+
+
+def test_equal_tasks_of_a_batch_run_once_where_that_is_asked(
+    work: Any, submit: Submit, task: Read
+) -> None:
+    first, second = submit(), submit()
+    keyed = submit(p_idempotency_key="k")
+    different = submit(value=2)
+
+    summary = work("--once", env={"DISPATCHER_CANCEL_DUPLICATES": "1"})
+
+    assert (summary["completed"], summary["cancelled"]) == (3, 1)
+    assert task(second)["status"] == "cancelled"
+    assert first in task(second)["error"]
+    assert task(keyed)["status"] == task(different)["status"] == "completed"
+
+
+def test_several_processes_share_the_work_and_run_nothing_twice(
+    work: Any,
+    submit_many: Callable[..., None],
+    counts: Callable[[], dict[str, int]],
+    conn: Any,
+    all_events: None,
+    tmp_path: Any,
+) -> None:
+    marks = tmp_path / "marks"
+    submit_many(2000, "test.mark", path=str(marks))
+
+    summary = work("--until-empty", "--count", "3", "--timeout", "30s")
+
+    assert summary["completed"] == 2000
+    assert counts() == {"completed": 2000}
+    lines = marks.read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 2000
+    owners = conn.execute(
+        "SELECT count(DISTINCT actor) FROM task_events WHERE to_status = 'completed'"
+    )
+    assert owners.fetchone()["count"] > 1
+    check_history(conn)
+
+
+def test_a_notification_wakes_an_idle_worker(
+    start_worker: StartWorker, submit: Submit, task: Read, conn: Any
+) -> None:
+    start_worker(env={"DISPATCHER_POLL_INTERVAL_S": "30"})
+    until(lambda: conn.execute("SELECT FROM queue_waiters").rowcount == 1)
+    # The pause after an empty claim doubles; once it is long only a notification comes in time.
+    time.sleep(4)
+    began = time.monotonic()
+    woken = submit()
+    until(lambda: task(woken)["status"] == "completed")
+    assert time.monotonic() - began < 2
+
+
+def test_polling_alone_finds_work(
+    start_worker: StartWorker, submit: Submit, task: Read, conn: Any
+) -> None:
+    start_worker("--no-listen", "--poll", "0.3s")
+    time.sleep(1)
+    polled = submit()
+    until(lambda: task(polled)["status"] == "completed", timeout=3)
+    assert conn.execute("SELECT FROM queue_waiters").rowcount == 0
+
+
+def test_a_busy_worker_asks_for_no_notifications(
+    start_worker: StartWorker, submit_many: Callable[..., None], conn: Any
+) -> None:
+    worker = start_worker("--concurrency", "2", env={"DISPATCHER_PREFETCH": "2"})
+    until(lambda: conn.execute("SELECT FROM queue_waiters").rowcount == 1)
+    submit_many(400, "test.nap", seconds=0.02)
+    until(lambda: conn.execute("SELECT FROM queue_waiters").rowcount == 0)
+    until(lambda: worker.events("task.finished")[399:], timeout=20)
+    until(lambda: conn.execute("SELECT FROM queue_waiters").rowcount == 1)
+
+
+def test_the_wish_of_a_dead_worker_is_forgotten(start_worker: StartWorker, conn: Any) -> None:
+    conn.execute(
+        "INSERT INTO queue_waiters (lane, worker, since) VALUES ('queue', 'x', now() - interval '1h')"
+    )
+    start_worker()
+    until(lambda: conn.execute("SELECT FROM queue_waiters WHERE worker = 'x'").rowcount == 0)
+
+
+def test_the_watchdog_prepares_the_coming_days(start_worker: StartWorker, conn: Any) -> None:
+    start_worker()
+    until(
+        lambda: conn.execute(
+            "SELECT to_regclass('task_events_p' || to_char(now() + interval '5 days', 'YYYYMMDD'))"
+            " IS NOT NULL AS there"
+        ).fetchone()["there"]
+    )
+
+
+def test_an_idle_worker_is_small_and_quiet(start_worker: StartWorker, conn: Any) -> None:
+    worker = start_worker(env={"WATCHDOG_INTERVAL": "30", "DISPATCHER_POLL_INTERVAL_S": "5"})
+    until(lambda: conn.execute("SELECT FROM queue_waiters").rowcount == 1)
+    time.sleep(3)
+    assert memory_bytes(worker.pid) < 150 * 1024 * 1024
+    before = _cpu_s(worker.pid)
+    time.sleep(4)
+    assert _cpu_s(worker.pid) - before < 0.04 * 4  # an idle core's noise; the mark is 1 %
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def test_memory_above_the_soft_limit_stops_claims(
+    start_worker: StartWorker, submit: Submit, task: Read
+) -> None:
+    worker = start_worker(env={"DISPATCHER_MEMORY_SOFT_LIMIT_MB": "1"})
+    worker.wait_for("worker.memory_high")
+    waiting = submit()
+    time.sleep(1)
+    assert task(waiting)["status"] == "queued"
