@@ -32,7 +32,7 @@ async def drain(url: str, count: int) -> dict[str, float]:
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
         await queries.enqueue(["noop"] * size, [None] * size, [0] * size)
-    await connection.execute("VACUUM ANALYZE")
+    await connection.execute("VACUUM ANALYZE pgqueuer")
 
     app = PgQueuer(driver)
     done = 0

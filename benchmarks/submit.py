@@ -117,11 +117,9 @@ def main() -> None:
             with psycopg.connect(server.conninfo(), autocommit=True) as conn:
                 for number in range(1, args.rounds + 1):
                     conn.execute("TRUNCATE tasks CASCADE")
-                    conn.execute("CHECKPOINT")
                     seconds, peak = submit(environ, lines)
                     copy_out(conn, rows)
                     conn.execute("TRUNCATE tasks CASCADE")
-                    conn.execute("CHECKPOINT")
                     plain = copy_in(conn, rows)
                     rounds.append((args.count / plain, args.count / seconds, peak))
                     print(
