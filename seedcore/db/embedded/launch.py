@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,24 +66,32 @@ def _launch(layout: Layout, major: int, unsafe: bool) -> Launched:
     _refuse_other_data(layout, major)
     identity = server_identity(layout.data)
     open_way(layout, identity)
-    installation = binaries.reachable_installation(identity, layout.root, major)
-    if layout.major() is None:
-        initialise(layout, installation, identity, major=major, unsafe=unsafe)
-    private_folder(layout.log, identity)
-    private_folder(layout.socket, identity)
-    write_settings(layout, unsafe=unsafe)
     alive = locks.take(layout.alive_lock, timeout_s=5.0)
     if alive is None:
         raise LockBusy("processes of an earlier embedded server still run")
     try:
+        _remove_unfinished(layout)
+        installation = binaries.reachable_installation(identity, layout.root, major)
+        if layout.major() is None:
+            # initdb gets the lock too: it outlives a caller that is killed, and nobody may start
+            # before it has ended.
+            initialise(layout, installation, identity, major=major, unsafe=unsafe, inherit=(alive,))
+        private_folder(layout.log, identity)
+        private_folder(layout.socket, identity)
+        write_settings(layout, unsafe=unsafe)
         _remove_stale_files(layout)
-        launched = Launched(
-            layout, {path: path.stat().st_size for path in layout.log.glob("*.log")}
-        )
+        sizes = {path: path.stat().st_size for path in layout.log.glob("*.log")}
         _spawn(layout, installation, identity, alive)
     finally:
         os.close(alive)  # from here on the postmaster's copy holds the lock
-    return launched
+    return Launched(layout, sizes)
+
+
+def _remove_unfinished(layout: Layout) -> None:
+    """Remove what was being made or removed when somebody was killed."""
+    for kind in ("initialising", "upgrading", "copying", "removing"):
+        for leftover in layout.root.glob(f"{kind}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_settings(layout: Layout, *, unsafe: bool = False) -> None:

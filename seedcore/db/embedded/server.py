@@ -252,7 +252,7 @@ class EmbeddedServer:
                 shutil.rmtree(self.layout.socket, ignore_errors=True)
             # Data first and in one step: an interruption must not leave half of it in place.
             if self.layout.data.exists():
-                condemned = self.layout.root / "initialising-removed"
+                condemned = self.layout.root / "removing-data"
                 self.layout.data.rename(condemned)
             shutil.rmtree(self.layout.root)
         return existed

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from seedcore.db.embedded import binaries
+from seedcore.db.embedded import binaries, locks
 from seedcore.db.embedded.identity import Identity, server_identity
 from seedcore.db.embedded.initialise import (
     SUPERUSER,
@@ -21,7 +21,7 @@ from seedcore.db.embedded.initialise import (
 from seedcore.db.embedded.launch import write_settings
 from seedcore.db.embedded.layout import Layout, open_way, prepare_root, private_folder
 from seedcore.db.embedded.server import EmbeddedServer
-from seedcore.errors import ConfigError, Conflict, NotFound, Unavailable
+from seedcore.errors import ConfigError, Conflict, LockBusy, NotFound, Unavailable
 
 
 @dataclass(frozen=True)
@@ -68,26 +68,30 @@ def upgrade(server: EmbeddedServer, *, major: int = binaries.MAJOR) -> Upgrade:
                 hint=f"dump it with PostgreSQL {before} and load it with 'seedcore db restore'",
             )
         server.stop("fast", 60.0)
-        identity = server_identity(layout.data)
-        open_way(layout, identity)
-        kept = _free_name(layout, before)
-        for leftover in layout.root.glob("upgrading-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        staging = Path(tempfile.mkdtemp(prefix="upgrading-", dir=layout.root))
+        # pg_upgrade and the servers that it starts hold it too, should we be killed.
+        alive = locks.take(layout.alive_lock, timeout_s=5.0)
+        if alive is None:
+            raise LockBusy("processes of an earlier embedded server still run")
+        staging = layout.root / f"upgrading-{os.getpid()}"
         try:
+            identity = server_identity(layout.data)
+            open_way(layout, identity)
+            kept = _free_name(layout, before)
+            staging.mkdir(mode=0o700)
             identity.own(staging)
-            new = _upgraded_copy(layout, identity, staging, before, major)
+            new = _upgraded_copy(layout, identity, staging, before, major, alive)
             include_settings(new, layout)
             # A crash between these two is recognised at the next start; see launch.py.
             layout.data.rename(kept)
             new.rename(layout.data)
         finally:
+            os.close(alive)
             shutil.rmtree(staging, ignore_errors=True)
     return Upgrade(before, major, time.monotonic() - began, kept)
 
 
 def _upgraded_copy(
-    layout: Layout, identity: Identity, staging: Path, before: int, major: int
+    layout: Layout, identity: Identity, staging: Path, before: int, major: int, alive: int
 ) -> Path:
     """Make a cluster of the new version beside the old one and copy everything into it."""
     old = binaries.reachable_installation(identity, layout.root, before)
@@ -111,7 +115,14 @@ def _upgraded_copy(
         *("--socketdir", layout.socket, "--username", SUPERUSER),
     ]
     try:
-        run_as(identity, command, "pg_upgrade", cwd=staging, environment={"PGPASSWORD": password})
+        run_as(
+            identity,
+            command,
+            "pg_upgrade",
+            inherit=(alive,),
+            cwd=staging,
+            environment={"PGPASSWORD": password},
+        )
     except Unavailable as error:
         # It only names its log files, which go away with the folder.
         logs = sorted(staging.glob("data/pg_upgrade_output.d/*/log/*"))
