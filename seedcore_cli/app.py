@@ -10,7 +10,7 @@ import difflib
 import importlib
 import importlib.util
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -85,8 +85,7 @@ class _Light:
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option --help."""
-        option: Any = super().get_help_option(ctx)  # type: ignore[misc]  # of the click command beside it
-        lighten([option])
+        lighten([option := cast("Any", super()).get_help_option(ctx)])
         return option
 
 

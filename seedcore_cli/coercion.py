@@ -76,7 +76,9 @@ def _placeholder(parameter: Any, annotation: Any) -> str:
         return "|".join(str(member.value) for member in annotation)
     if parameter.param_type_name == "argument":
         return str(parameter.name).strip("_").upper()
-    return {int: "N", float: "N", Path: "PATH"}.get(annotation, "TEXT")
+    if annotation in (int, float):
+        return "N"
+    return "PATH" if annotation is Path else "TEXT"
 
 
 def _is_bare_path(info: Any) -> bool:

@@ -30,3 +30,8 @@ def moment(value: Any) -> str:
         return str(value)
     distance = (datetime.now(UTC) - value).total_seconds()
     return f"in {seconds(-distance)}" if distance < 0 else seconds(distance)
+
+
+def count_of(number: int, noun: str = "task") -> str:
+    """Return a number with its noun: `1 task`, `2 tasks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

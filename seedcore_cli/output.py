@@ -103,6 +103,12 @@ class Printer:
         """
         self._rows(iter(rows), columns, each=flush)
 
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write lines that are the data itself, whatever the format, as they come."""
+        for line in lines:
+            self._write(line + "\n")
+        self._flush()
+
     def text(self, text: str) -> None:
         """Write text that is the data itself (SQL, a unit file, a schema), whatever the format."""
         self._write(text if text.endswith("\n") or not text else text + "\n")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from seedcore.config import files
 from seedcore.config.masking import mask_url
@@ -135,11 +135,9 @@ def where(settings: Settings, environ: Mapping[str, str] | None = None) -> str:
     url = settings.database_url
     if url and "://" in url:
         parts = urlsplit(url)
-        try:
-            address = f"{parts.hostname or 'local socket'}:{parts.port or 5432}"
-        except ValueError:
-            address = parts.hostname or "local socket"
-        return f"{profile}database {parts.path.lstrip('/') or '(default)'} on {address}"
+        host = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host")
+        database = parts.path.lstrip("/") or "(default)"
+        return f"{profile}database {database} on {host or 'the local socket'}"
     if url:
         return f"{profile}database {mask_url(url)}"
     for name in ("PGSERVICE", "PGHOST", "PGHOSTADDR"):

@@ -48,6 +48,17 @@ BULK = (
 
 WAITED = (ID, STATUS, Column("result"), Column("error"))
 
+CHANGES = (
+    Column("at"),
+    Column("change"),
+    ID,
+    STATUS,
+    TYPE,
+    Column("attempts", align="right"),
+    Column("owner", wide=True),
+    Column("error"),
+)
+
 CHANGED = (
     ID,
     Column("before", colors=STATUS_COLORS),
@@ -67,7 +78,9 @@ STATS = (
     Column("count", align="right"),
     Column("oldest_age_s", header="OLDEST", align="right", format=seconds),
     Column("rate_per_s", header="PER SECOND", align="right", format=lambda v: f"{float(v):.2f}"),
-    Column("p50_s", header="P50", align="right", format=seconds),
+    Column("wait_p50_s", header="WAIT P50", align="right", format=seconds),
+    Column("wait_p95_s", header="P95", align="right", format=seconds),
+    Column("p50_s", header="RUN P50", align="right", format=seconds),
     Column("p95_s", header="P95", align="right", format=seconds),
     Column("failed_ratio", header="FAILED", align="right", format=lambda v: f"{float(v):.1%}"),
 )

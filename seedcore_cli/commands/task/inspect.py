@@ -16,12 +16,12 @@ from seedcore_cli.output import Column
 _FINAL = ("completed", "failed", "cancelled")
 
 _GRAPH = (
-    Column("relation"),
     Column("id"),
     Column("status", colors=STATUS_COLORS),
     Column("type"),
     Column("required"),
 )
+_LISTS = {"depends_on": _GRAPH, "dependants": _GRAPH, "events": EVENTS[:1] + EVENTS[2:]}
 _COLORED = {"status": STATUS_COLORS}
 
 
@@ -83,9 +83,9 @@ def _show(cli: Cli, found: list[dict[str, Any]], *, single: bool) -> None:
         if number:
             cli.printer.text("\n")
         cli.printer.one(task, _columns(task))
-        for key, columns in (("graph", _GRAPH), ("events", EVENTS)):
+        for key, columns in _LISTS.items():
             if rows := task.get(key):
-                cli.printer.text(f"\n{key}:\n")
+                cli.printer.text(f"\n{key.replace('_', ' ')}:\n")
                 cli.printer.many(rows, columns)
 
 
@@ -99,5 +99,5 @@ def _columns(task: dict[str, Any]) -> list[Column]:
             colors=_COLORED.get(key),
         )
         for key, value in task.items()
-        if value not in (None, "", [], {}) and key not in ("graph", "events")
+        if value not in (None, "", [], {}) and key not in _LISTS
     ]

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from seedcore_cli.commands.task.group import app
-from seedcore_cli.commands.task.selectors import Conditions, Statuses, selectors
+from seedcore_cli.commands.task.selectors import Conditions, Statuses, read_statuses, selectors
+from seedcore_cli.humanize import count_of
 from seedcore_cli.options import Cli, DryRun, NoLimit, Yes, common
 from seedcore_cli.output import Column
 from seedcore_cli.params import parse_duration
+
+PRUNED = (Column("deleted"), Column("events"))
 
 
 @app.command("export")
 @common
 @selectors
-def export(cli: Cli, *, chosen: Conditions, limit: NoLimit = None) -> None:
+def export(
+    cli: Cli,
+    *,
+    chosen: Conditions,
+    limit: NoLimit = None,
+    no_ids: Annotated[
+        bool,
+        typer.Option(
+            "--no-ids", help="Leave ids out: lines that make new tasks, waiting for none."
+        ),
+    ] = False,
+) -> None:
     """Write tasks as the lines that 'task submit -f' reads, in JSON whatever -o says.
 
     A submission of the lines leaves tasks alone that are still there, because they keep their ids.
@@ -26,11 +40,10 @@ def export(cli: Cli, *, chosen: Conditions, limit: NoLimit = None) -> None:
       seedcore task export --domain lab | seedcore --profile other task submit -f -
     """
     from seedcore.task import service
-    from seedcore_cli.output import Printer
 
     with cli.connect() as conn:
-        lines = service.export(conn, chosen.selection(limit=limit or 0, sort="created_at"))
-        Printer("jsonl").many(lines, (Column("id", id=True),))
+        selection = chosen.selection(limit=limit or 0, sort="created_at")
+        cli.printer.lines(service.export(conn, selection, ids=not no_ids))
 
 
 @app.command("prune")
@@ -45,9 +58,15 @@ def prune(
         ),
     ],
     status: Statuses = None,
-    events: Annotated[
-        bool, typer.Option("--events", help="Recorded transitions of that age as well.")
-    ] = False,
+    events_older_than: Annotated[
+        float | None,
+        typer.Option(
+            "--events-older-than",
+            help="Also delete recorded transitions so old.",
+            metavar="DUR",
+            parser=parse_duration,
+        ),
+    ] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -63,17 +82,16 @@ def prune(
     Exit codes: 10 not confirmed.
     """
     from seedcore.task import service
-    from seedcore_cli.commands.task.selectors import final_statuses
+    from seedcore.task.model import FINAL
 
-    statuses = final_statuses(status)
+    statuses = read_statuses(status) or FINAL
+    options: dict[str, Any] = {"older_than_s": older_than, "statuses": statuses}
     with cli.connect() as conn:
-        would = service.prune(conn, older_than_s=older_than, statuses=statuses, dry_run=True)
-        row = {"deleted": would}
-        if not dry_run and (would or events):
-            cli.confirm(level=1, summary=f"delete {would} tasks", yes=yes)
-            row = {
-                "deleted": service.prune(
-                    conn, older_than_s=older_than, statuses=statuses, events=events
-                )
-            }
-    cli.printer.one(row | {"dry_run": True} if dry_run else row, (Column("deleted", id=True),))
+        done = service.prune(conn, **options, dry_run=True)
+        if not dry_run and (done["tasks"] or events_older_than is not None):
+            cli.confirm(level=1, summary=f"delete {count_of(done['tasks'])}", yes=yes)
+            done = service.prune(conn, **options, events_older_than_s=events_older_than)
+    row: dict[str, Any] = {"deleted": done["tasks"], "events": done["events"]}
+    cli.printer.one(row | {"dry_run": True} if dry_run else row, PRUNED)
+    if dry_run:
+        cli.note("nothing was deleted")

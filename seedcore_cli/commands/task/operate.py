@@ -1,21 +1,49 @@
-"""Change tasks by hand: cancel, retry, requeue-stale, release."""
+"""Change tasks by hand: cancel, retry, release, requeue-stale."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seedcore.errors import UsageError
+from seedcore.errors import Conflict, PartialFailure, UsageError
 from seedcore_cli.commands.task.columns import CHANGED, STALE
 from seedcore_cli.commands.task.group import app
 from seedcore_cli.commands.task.selectors import Conditions, Types, selectors
-from seedcore_cli.exit_codes import PARTIAL
+from seedcore_cli.humanize import count_of
 from seedcore_cli.options import Cli, DryRun, NoLimit, Reason, Yes, common
 from seedcore_cli.params import parse_duration
 
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from seedcore.task.model import TaskStatus
+
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids, or unique beginnings.")]
+
+_CHUNK = 5000
+_STALE_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True)
+class _Deed:
+    """One kind of change.
+
+    Args:
+        verb: What it does, for questions.
+        done: What has been done, for notes.
+        from_statuses: What conditions choose from when no `--status` is given.
+        goal: Where a task is that was changed already; asking again is no error.
+        act: What does it: takes a connection, ids, actor, reason, dry_run.
+    """
+
+    verb: str
+    done: str
+    from_statuses: tuple[TaskStatus, ...]
+    goal: tuple[TaskStatus, ...]
+    act: Callable[..., list[dict[str, Any]]]
 
 
 @app.command("cancel")
@@ -38,23 +66,15 @@ def cancel(
 
     Examples:
       seedcore task cancel 0198c7a12b3c --reason "sent twice"
-      seedcore task cancel --type echo --status live --dry-run
+      seedcore task cancel --type action --since 1h --dry-run
 
     Exit codes: 4 no such task; 5 it has ended already; 7 some of several had; 10 not confirmed.
     """
     from seedcore.task import service
+    from seedcore.task.model import LIVE, TaskStatus
 
-    _change(
-        cli,
-        service.cancel,
-        ids,
-        chosen,
-        "cancel",
-        limit=limit,
-        reason=reason,
-        yes=yes,
-        dry_run=dry_run,
-    )
+    deed = _Deed("cancel", "cancelled", tuple(LIVE), (TaskStatus.CANCELLED,), service.cancel)
+    _change(cli, deed, ids, chosen, limit=limit, reason=reason, yes=yes, dry_run=dry_run)
 
 
 @app.command("retry")
@@ -67,15 +87,14 @@ def retry(
     chosen: Conditions,
     limit: NoLimit = None,
     attempts: Annotated[
-        int | None,
-        typer.Option("--attempts", help="How many more attempts; default 3.", metavar="N", min=1),
-    ] = None,
+        int, typer.Option("--attempts", help="How many more attempts.", metavar="N", min=1)
+    ] = 3,
     in_: Annotated[
-        float | None,
+        float,
         typer.Option(
             "--in", help="Not before so long from now.", metavar="DUR", parser=parse_duration
         ),
-    ] = None,
+    ] = 0.0,
     reason: Reason = None,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -89,20 +108,14 @@ def retry(
     Exit codes: 4 no such task; 5 it is in no such state; 7 some of several were not; 10 not confirmed.
     """
     from seedcore.task import service
+    from seedcore.task.model import TaskStatus
 
-    _change(
-        cli,
-        service.retry,
-        ids,
-        chosen,
-        "retry",
-        limit=limit,
-        reason=reason,
-        yes=yes,
-        dry_run=dry_run,
-        extra=attempts,
-        delay_s=in_,
-    )
+    def act(conn: Any, targets: list[UUID], **options: Any) -> list[dict[str, Any]]:
+        return service.retry(conn, targets, attempts=attempts, delay_s=in_, **options)
+
+    stopped = (TaskStatus.FAILED, TaskStatus.CANCELLED)
+    deed = _Deed("retry", "queued", stopped, (TaskStatus.QUEUED,), act)
+    _change(cli, deed, ids, chosen, limit=limit, reason=reason, yes=yes, dry_run=dry_run)
 
 
 @app.command("release")
@@ -118,25 +131,21 @@ def release(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Let held tasks run (those submitted with --hold).
+    """Let held tasks run: those submitted with --hold.
+
+    A task that also waits for another one goes on waiting for that.
 
     Example: seedcore task release 0198c7a12b3c
 
-    Exit codes: 4 no such task; 5 it is not held; 7 some of several were not; 10 not confirmed.
+    Exit codes: 4 no such task; 5 it has run already; 7 some of several had; 10 not confirmed.
     """
     from seedcore.task import service
+    from seedcore.task.model import TaskStatus
 
-    _change(
-        cli,
-        service.release,
-        ids,
-        chosen,
-        "release",
-        limit=limit,
-        reason=reason,
-        yes=yes,
-        dry_run=dry_run,
-    )
+    held = (TaskStatus.CREATED,)
+    goal = (TaskStatus.QUEUED, TaskStatus.CREATED)
+    deed = _Deed("release", "released", held, goal, service.release)
+    _change(cli, deed, ids, chosen, limit=limit, reason=reason, yes=yes, dry_run=dry_run)
 
 
 @app.command("requeue-stale")
@@ -163,47 +172,56 @@ def requeue_stale(
     """Take leases back from owners that have fallen silent, so that their tasks run again.
 
     Workers do this by themselves every WATCHDOG_INTERVAL. With ids it takes back just those, also
-    before their lease is past; the former owner's result will be discarded.
+    before their lease is past; the former owner's result will be discarded. The attempt does not
+    count; a task that lapses too often fails.
 
     Examples:
       seedcore task requeue-stale --dry-run
       seedcore task requeue-stale 0198c7a12b3c --reason "host is gone"
 
-    Exit codes: 4 no such task; 5 it is not running; 10 not confirmed.
+    Exit codes: 4 no such task; 5 it is not running; 7 some of several were not; 10 not confirmed.
     """
     from seedcore.task import service
 
+    if ids and (older_than is not None or type_):
+        raise UsageError("ids exclude --older-than and --type")
+    settings = cli.settings
+    options: dict[str, Any] = {
+        "older_than_s": older_than,
+        "types": type_ or None,
+        "limit": limit or _STALE_AT_ONCE,
+        "default_max": settings.max_task_attempts,
+        "max_lapses": settings.max_task_lapses,
+        "actor": cli.actor,
+        "reason": reason,
+    }
     with cli.connect() as conn:
-        options: dict[str, Any] = {
-            "ids": [service.resolve(conn, ref) for ref in ids or ()],
-            "older_than_s": older_than,
-            "types": type_ or [],
-            "limit": limit,
-            "actor": cli.actor,
-            "reason": reason,
-            "settings": cli.settings,
-        }
-        rows = service.requeue_stale(conn, dry_run=True, **options)
+        named = [service.resolve(conn, ref) for ref in ids] if ids else None
+        rows = service.requeue_stale(conn, named, **options, dry_run=True)
         if not dry_run and rows:
-            if len(ids or ()) != 1:
-                cli.confirm(level=1, summary=f"requeue {_count(len(rows))}", yes=yes)
-            rows = service.requeue_stale(conn, dry_run=False, **options)
+            if named is None:
+                cli.confirm(level=1, summary=f"requeue {count_of(len(rows))}", yes=yes)
+            rows = service.requeue_stale(conn, named, **options)
+    waiting = ("queued", "retry")
+    for row in rows:
+        if row["error"] and row["before"] in waiting:
+            row["error"] = None
+    tally = _Tally(rows, len(rows))
+    tally.raise_if_alone(rows)
     cli.printer.many([row | {"dry_run": True} if dry_run else row for row in rows], STALE)
-    _tell(cli, "requeued", len(rows), dry_run=dry_run)
+    tally.conclude(cli, "requeued", dry_run=dry_run)
 
 
 def _change(
     cli: Cli,
-    service_function: Callable[..., list[dict[str, Any]]],
+    deed: _Deed,
     ids: list[str] | None,
     chosen: Conditions,
-    verb: str,
     *,
     limit: int | None,
     reason: str | None,
     yes: bool,
     dry_run: bool,
-    **options: Any,
 ) -> None:
     """Change named tasks at once, or those that conditions choose after a question."""
     from seedcore.task import service
@@ -215,34 +233,92 @@ def _change(
         )
     with cli.connect() as conn:
         if ids:
-            target: Any = [service.resolve(conn, ref) for ref in ids]
+            targets = list(dict.fromkeys(service.resolve(conn, ref) for ref in ids))
         else:
-            target = chosen.selection(limit=limit or 0)
-        options |= {"actor": cli.actor, "reason": reason}
-        if not ids and not dry_run and not yes:
-            count = len(service_function(conn, target, dry_run=True, **options))
-            if count:
-                cli.confirm(level=1, summary=f"{verb} {_count(count)}")
-        rows = service_function(conn, target, dry_run=dry_run, **options)
-    cli.printer.many([row | {"dry_run": True} if dry_run else row for row in rows], CHANGED)
-    refused = [row for row in rows if row.get("error")]
-    _tell(cli, _DONE[verb], len(rows) - len(refused), dry_run=dry_run)
-    if refused:
-        raise typer.Exit(PARTIAL)
+            selection = chosen.selection(
+                limit=limit or 0, sort="created_at", default_statuses=deed.from_statuses
+            )
+            targets = service.ids_of(conn, selection)
+            if targets and not dry_run:
+                cli.confirm(level=1, summary=f"{deed.verb} {count_of(len(targets))}", yes=yes)
+        tally = _Tally([], len(targets))
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for start in range(0, len(targets), _CHUNK):
+                found = deed.act(
+                    conn,
+                    targets[start : start + _CHUNK],
+                    actor=cli.actor,
+                    reason=reason,
+                    dry_run=dry_run,
+                )
+                for row in found:
+                    if row["error"] and row["before"] in deed.goal:
+                        row["error"] = None
+                    tally.add(row)
+                    yield row | {"dry_run": True} if dry_run else row
+
+        if len(targets) == 1:
+            only = list(rows())
+            tally.raise_if_alone(only)
+            cli.printer.many(only, CHANGED)
+        else:
+            cli.printer.stream(rows(), CHANGED, flush=False)
+    tally.conclude(cli, deed.done, dry_run=dry_run)
 
 
-_DONE = {"cancel": "cancelled", "retry": "queued", "release": "released"}
+class _Tally:
+    """Counts what was changed, what was so already and what was refused."""
 
+    def __init__(self, rows: list[dict[str, Any]], total: int) -> None:
+        self.total = total
+        self.changed = 0
+        self.refused: list[dict[str, Any]] = []
+        for row in rows:
+            self.add(row)
 
-def _count(number: int) -> str:
-    return f"{number} task" if number == 1 else f"{number} tasks"
+    def add(self, row: dict[str, Any]) -> None:
+        """Count one row."""
+        if row["error"]:
+            self.refused.append(row)
+        elif row["changed"]:
+            self.changed += 1
 
+    def raise_if_alone(self, rows: list[dict[str, Any]]) -> None:
+        """Raise the refusal of a single task: it needs no table.
 
-def _tell(cli: Cli, done: str, number: int, *, dry_run: bool) -> None:
-    if dry_run:
-        cli.note(f"would have {done} {_count(number)}; nothing was changed")
-    elif number:
-        cli.note(f"{done} {_count(number)}")
-        cli.hint("seedcore task stats")
-    else:
-        cli.note("unchanged: there was no such task")
+        Raises:
+            Conflict: The only task was refused.
+        """
+        if self.total == 1 and self.refused:
+            row = rows[0]
+            raise Conflict(
+                f"task {row['id']}: {row['error']}",
+                code="task.wrong_state",
+                hint=f"seedcore task inspect {row['id']} --events",
+                details={"id": str(row["id"]), "status": row["before"]},
+            )
+
+    def conclude(self, cli: Cli, done: str, *, dry_run: bool) -> None:
+        """Say what was done.
+
+        Raises:
+            Conflict: All were refused.
+            PartialFailure: Some were.
+        """
+        if self.refused:
+            kind = Conflict if len(self.refused) == self.total else PartialFailure
+            first = self.refused[0]
+            raise kind(
+                f"{len(self.refused)} of {count_of(self.total)} were not {done}, first {first['id']}: "
+                f"{first['error']}",
+                code="task.wrong_state",
+                details={"changed": self.changed, "refused": len(self.refused)},
+            )
+        if dry_run:
+            cli.note(f"would have {done} {count_of(self.changed)}; nothing was changed")
+        elif self.changed:
+            cli.note(f"{done} {count_of(self.changed)}")
+            cli.hint("seedcore task stats")
+        else:
+            cli.note("unchanged" if self.total else "unchanged: there is no such task")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -22,11 +23,11 @@ def stats(
     cli: Cli,
     *,
     by: Annotated[
-        str, typer.Option("--by", help="status, type, domain or owner.", metavar="FIELD")
+        str, typer.Option("--by", help="status, type, domain, owner or all.", metavar="FIELD")
     ] = "status",
     since: Since = None,
     percentiles: Annotated[
-        bool, typer.Option("--percentiles", help="Also run times: p50_s and p95_s.")
+        bool, typer.Option("--percentiles", help="Also waits and run times, median and 95 %.")
     ] = False,
     fail_over: Annotated[
         list[str] | None,
@@ -50,8 +51,8 @@ def stats(
 
     conditions = [_condition(text) for text in fail_over or ()]
     with cli.connect() as conn:
-        rows = list(service.stats(conn, by=by, since=since, percentiles=percentiles))
-    shown = [c for c in STATS if percentiles or c.key not in ("p50_s", "p95_s")]
+        rows = service.stats(conn, by=by, since=since, percentiles=percentiles)
+    shown = [c for c in STATS if percentiles or not c.key.endswith(("p50_s", "p95_s"))]
     cli.printer.many(rows, shown)
     over = [
         f"{row['key']}: {name} is {row[name]}"
@@ -65,7 +66,7 @@ def stats(
         raise typer.Exit(CHECK_FAILED)
 
 
-def _condition(text: str) -> tuple[str, Any]:
+def _condition(text: str) -> tuple[str, Callable[[float], bool]]:
     match = _CONDITION.fullmatch(text)
     numbers = [c.key for c in STATS[1:]]
     if match is None or match.group(1) not in numbers:
@@ -74,7 +75,7 @@ def _condition(text: str) -> tuple[str, Any]:
             hint=f"write 'oldest_age_s>600'; fields: {', '.join(numbers)}",
         )
     name, sign, number = match.group(1), match.group(2), float(match.group(3))
-    tests = {
+    tests: dict[str, Callable[[float], bool]] = {
         ">": lambda value: value > number,
         "<": lambda value: value < number,
         ">=": lambda value: value >= number,
@@ -88,7 +89,7 @@ def _condition(text: str) -> tuple[str, Any]:
 def events(
     cli: Cli,
     id_: Annotated[
-        str | None, typer.Argument(metavar="ID", help="One task; default: all tasks.")
+        str | None, typer.Argument(metavar="ID", help="One task; else all since --since.")
     ] = None,
     *,
     since: Since = None,
@@ -104,11 +105,10 @@ def events(
       seedcore task events 0198c7a12b3c
       seedcore task events --since 15m --limit 0 -o jsonl
 
-    Exit codes: 4 there is no such task.
+    Exit codes: 4 there is no such task; 2 neither a task nor --since.
     """
     from seedcore.task import service
 
     with cli.connect() as conn:
-        task_id = service.resolve(conn, id_) if id_ is not None else None
-        rows = service.events(conn, task_id, since=since, until=until, limit=limit)
+        rows = service.events(conn, id_, since=since, until=until, limit=limit)
         cli.printer.many(rows, EVENTS)

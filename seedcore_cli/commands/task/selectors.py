@@ -13,7 +13,9 @@ from seedcore_cli.options import Since, Until
 from seedcore_cli.params import parse_pairs
 
 if TYPE_CHECKING:
-    from seedcore.task.model import Selection
+    from uuid import UUID
+
+    from seedcore.task.model import Selection, TaskStatus
 
 Statuses = Annotated[
     list[str] | None,
@@ -69,9 +71,20 @@ class Conditions:
         return any(value not in (None, False, [], ()) for value in self._given.values())
 
     def selection(
-        self, *, limit: int, sort: str | None = None, ids: tuple[Any, ...] = ()
+        self,
+        *,
+        limit: int,
+        sort: str | None = None,
+        ids: tuple[UUID, ...] = (),
+        default_statuses: tuple[TaskStatus, ...] = (),
     ) -> Selection:
         """Return them as the service takes them.
+
+        Args:
+            limit: At most so many; 0 = all.
+            sort: Field, with `:desc` to turn it.
+            ids: Only these.
+            default_statuses: States when no `--status` is given.
 
         Raises:
             UsageError: There is no such state, or a filter has no `=`.
@@ -81,7 +94,7 @@ class Conditions:
         given = self._given
         return Selection(
             ids=ids,
-            statuses=_statuses(given["status"] or []),
+            statuses=read_statuses(given["status"]) or default_statuses,
             types=tuple(given["type_"] or ()),
             domains=tuple(given["domain"] or ()),
             owner=given["owner"],
@@ -123,7 +136,12 @@ def selectors(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _statuses(words: list[str]) -> tuple[Any, ...]:
+def read_statuses(words: list[str] | None) -> tuple[TaskStatus, ...]:
+    """Return the states that `--status` names; `live` and `final` stand for several.
+
+    Raises:
+        UsageError: There is no such state.
+    """
     from seedcore.task.model import FINAL, LIVE, TaskStatus
 
     groups = {"live": LIVE, "final": FINAL}
@@ -132,7 +150,7 @@ def _statuses(words: list[str]) -> tuple[Any, ...]:
         name = word.strip().lower()
         if name in groups:
             found += sorted(groups[name])
-        elif name in TaskStatus:
+        elif name in tuple(TaskStatus):
             found.append(TaskStatus(name))
         else:
             raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -12,8 +12,12 @@ from seedcore.errors import UsageError
 from seedcore_cli.commands.task.columns import SUBMITTED
 from seedcore_cli.commands.task.group import app
 from seedcore_cli.commands.task.source import opened
+from seedcore_cli.commands.task.tools import known_tools
 from seedcore_cli.options import Cli, DryRun, Reason, common
 from seedcore_cli.params import parse_duration, parse_time
+
+if TYPE_CHECKING:
+    from seedcore.task.model import Submitted
 
 
 class OnConflict(StrEnum):
@@ -245,6 +249,7 @@ def submit(
         depends_on or [],
         on_conflict=on_conflict.value,
         unique=unique.value,
+        reason=reason,
         dry_run=dry_run,
         wait=wait,
     )
@@ -277,46 +282,69 @@ def _submit_one(
     fields: dict[str, Any],
     depends_on: list[str],
     *,
-    on_conflict: str,
-    unique: str,
+    on_conflict: Literal["return", "skip", "fail"],
+    unique: Literal["live", "ever"],
+    reason: str | None,
     dry_run: bool,
     wait: bool,
 ) -> None:
     from seedcore.task import service
     from seedcore.task.model import NewTask
 
+    settings = cli.settings
+    params: dict[str, Any] = fields["params"]
+    rules: dict[str, Any] = {
+        "lint_mode": settings.task_lint_mode,
+        "params_max_bytes": settings.params_max_bytes,
+        # Loading the plugins takes longer than all the rest, and most tasks name no tool.
+        "known_tools": known_tools(cli) if _names_tools(params) else None,
+    }
     with cli.connect() as conn:
         waits_for = tuple(
             ref if ref.startswith("key:") else str(service.resolve(conn, ref)) for ref in depends_on
         )
+        new = NewTask(**fields, depends_on=waits_for)
+        if settings.task_lint_mode != "off":
+            for finding in service.lint_new(new, **rules):
+                cli.warn(str(finding))
         done = service.submit(
             conn,
-            NewTask(**fields, depends_on=waits_for),
-            settings=cli.settings,
-            actor=cli.actor,
+            new,
             unique=unique,
             on_conflict=on_conflict,
             dry_run=dry_run,
-            on_warning=cli.warn,
+            actor=cli.actor,
+            reason=reason,
+            **rules,
         )
-        row: dict[str, Any] = {
-            "id": done.id,
-            "status": done.status,
-            "run_after": done.run_after,
-            "created": done.created,
-        }
-        if dry_run:
-            row["dry_run"] = True
-        if not wait or dry_run:
-            cli.printer.one(row, SUBMITTED)
-            if not done.created and not dry_run:
-                cli.note("unchanged: the key is taken by this task")
-            if done.error:
-                cli.note(f"cancelled at once: {done.error}")
-            if done.id is not None and not dry_run:
-                cli.hint(f"seedcore task wait {done.id}")
-            return
-        from seedcore_cli.commands.task.wait import report
+        if wait and not dry_run and done.id is not None:
+            from seedcore_cli.commands.task.wait import report
 
-        rows = service.wait(conn, [done.id], for_="terminal", timeout_s=cli.timeout_s)
-        report(cli, rows, single=True)
+            rows = service.wait(conn, [done.id], timeout_s=cli.timeout_s)
+            report(cli, rows, single=True)
+            return
+    _tell(cli, done, dry_run=dry_run)
+
+
+def _names_tools(params: dict[str, Any]) -> bool:
+    routing = params.get("routing")
+    return "tool_calls" in params or (isinstance(routing, dict) and "tools" in routing)
+
+
+def _tell(cli: Cli, done: Submitted, *, dry_run: bool) -> None:
+    row: dict[str, Any] = {
+        "id": done.id,
+        "status": done.status,
+        "run_after": done.run_after,
+        "created": done.created,
+        "error": done.error,
+    }
+    cli.printer.one(row | {"dry_run": True} if dry_run else row, SUBMITTED)
+    if not done.created:
+        cli.note("unchanged: this task has the id or key already")
+    if done.error:
+        cli.note(f"cancelled at once: {done.error}")
+    if dry_run:
+        cli.note("nothing was stored")
+    else:
+        cli.hint(f"seedcore task wait {done.id}")
