@@ -43,8 +43,6 @@ _BY_STATE: dict[str, tuple[type[SeedcoreError], str, str | None]] = {
         "check the database's name with 'seedcore db url'",
     ),
     "42P01": (NotMigrated, "db.not_migrated", "seedcore migrate up"),
-    "42703": (NotMigrated, "db.not_migrated", "seedcore migrate up"),
-    "42883": (NotMigrated, "db.not_migrated", "seedcore migrate up"),
     "3F000": (NotMigrated, "db.not_migrated", "seedcore migrate up"),
     "42501": (ConfigError, "db.not_permitted", "grant the role what it needs, or use another role"),
     "25006": (Unavailable, "db.read_only", "connect to the primary, or lift the read-only mode"),
