@@ -61,7 +61,12 @@ class PooledSubmitter:
         from seedcore.task import service
 
         try:
-            return service.submit(connection, new)
+            return service.submit(
+                connection,
+                new,
+                lint_mode=self._settings.task_lint_mode,
+                params_max_bytes=self._settings.params_max_bytes,
+            )
         finally:
             self._put(connection)
 
