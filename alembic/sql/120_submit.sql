@@ -29,7 +29,7 @@ CREATE OR REPLACE FUNCTION task_submit(
     p_hold            BOOLEAN          DEFAULT false,
     p_id              UUID             DEFAULT NULL,
     p_unique          TEXT             DEFAULT 'live'
-) RETURNS TABLE (id UUID, created BOOLEAN, status taskstatus, run_after TIMESTAMPTZ)
+) RETURNS TABLE (id UUID, created BOOLEAN, status taskstatus, run_after TIMESTAMPTZ, error TEXT)
 LANGUAGE plpgsql
 SET search_path = public, pg_temp, seedcore_engine AS $$
 #variable_conflict use_column
@@ -50,7 +50,7 @@ BEGIN
             USING ERRCODE = 'SC422', DETAIL = 'task.bad_field';
     END IF;
     IF p_unique = 'ever' AND p_idempotency_key IS NOT NULL THEN
-        RETURN QUERY SELECT t.id, false, t.status, t.run_after FROM tasks t
+        RETURN QUERY SELECT t.id, false, t.status, t.run_after, NULL FROM tasks t
                      WHERE t.id = task_find_key(p_idempotency_key);
         IF FOUND THEN
             RETURN;
@@ -99,7 +99,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
         EXIT WHEN FOUND;
         RETURN QUERY
-        SELECT t.id, false, t.status, t.run_after FROM tasks t
+        SELECT t.id, false, t.status, t.run_after, NULL FROM tasks t
         WHERE t.id = p_id
            OR t.idempotency_key = p_idempotency_key AND t.status NOT IN ('failed', 'cancelled')
         ORDER BY t.id = p_id DESC NULLS LAST
@@ -119,9 +119,9 @@ BEGIN
     IF v_status = 'queued' THEN
         PERFORM queue_notify(task_lane(p_type));
     END IF;
-    RETURN QUERY SELECT v_id, true, v_status, p_run_after;
+    RETURN QUERY SELECT v_id, true, v_status, p_run_after, v_error;
 END
 $$;
 COMMENT ON FUNCTION task_submit(TEXT, TEXT, JSONB, TEXT, DOUBLE PRECISION, INTEGER, TIMESTAMPTZ, TIMESTAMPTZ,
     TIMESTAMPTZ, INTEGER, TEXT, UUID[], BOOLEAN, UUID, TEXT) IS
-    'stores one task, queued, held or waiting; a known id or key returns its task with created = false';
+    'stores one task, queued, held or waiting; a known id or key returns its task with created = false; error says why a new one was cancelled at once';

@@ -2,8 +2,7 @@
 
 -- submit --
 -- The delay counts from the database's clock, not from the caller's.
-SELECT s.id, s.created, s.status::text AS status, s.run_after,
-       (SELECT t.error FROM tasks t WHERE t.id = s.id) AS error
+SELECT s.id, s.created, s.status::text AS status, s.run_after, s.error
   FROM task_submit(
        p_type => %(type)s, p_description => %(description)s, p_params => %(params)s::jsonb,
        p_domain => %(domain)s, p_drift_score => %(drift_score)s, p_priority => %(priority)s,

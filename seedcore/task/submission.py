@@ -122,7 +122,7 @@ def submit(
         created=row["created"],
         status=TaskStatus(row["status"]),
         run_after=row["run_after"],
-        error=row["error"] if row["created"] else None,
+        error=row["error"],
     )
 
 
