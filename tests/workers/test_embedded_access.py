@@ -188,6 +188,16 @@ def test_home_itself_is_opened_for_the_server_alone(home: Path) -> None:
 
 
 @as_root
+def test_home_directory_of_an_account_is_not_opened(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    with pytest.raises(ConfigError, match="is not ours to open"):
+        EmbeddedServer(home, unsafe=True).ensure_running()
+    assert _mode(home) == 0o700
+
+
+@as_root
 def test_programs_that_the_server_user_cannot_reach_are_copied_once(folder: Path) -> None:
     closed = folder / "venv"
     closed.mkdir(mode=0o700)

@@ -182,7 +182,8 @@ def open_way(layout: Layout, identity: Identity) -> None:
     for folder in (layout.home, layout.root):
         if identity.first_closed(folder.resolve()) is not None:
             mode = stat.S_IMODE(folder.stat().st_mode)
-            if folder.stat().st_uid != os.geteuid():
+            # Somebody's whole home directory isn't ours either, even when named as SeedCore's.
+            if folder.stat().st_uid != os.geteuid() or folder.resolve() == Path.home().resolve():
                 raise ConfigError(
                     f"user {identity.name} can't pass {folder}, which is not ours to open",
                     code="db.home_unreachable",
