@@ -155,6 +155,24 @@ def test_an_unreadable_payload_spoils_only_its_own_task(
     assert row["error"].startswith(("bad_payload: ", "no_executor: "))
 
 
+def test_a_result_that_the_database_refuses_spoils_only_its_own_task(
+    work: Any, submit: Submit, task: Read, conn: Any
+) -> None:
+    conn.execute("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE 'not this one' USING ERRCODE = '22023'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON tasks FOR EACH ROW
+        WHEN (NEW.result::text LIKE '%unwelcome%') EXECUTE FUNCTION refuse()""")
+    good = [submit() for _ in range(9)]
+    bad = submit(value="unwelcome")
+
+    summary = work("--once")
+
+    assert (summary["completed"], summary["failed"]) == (9, 1)
+    assert {task(id_)["attempts"] for id_ in good} == {1}
+    assert task(bad)["error"] == "bad_result: the database refused the result: not this one"
+
+
 def test_equal_tasks_of_a_batch_run_once_where_that_is_asked(
     work: Any, submit: Submit, task: Read
 ) -> None:
