@@ -69,11 +69,6 @@ def _admin(server_url: str) -> Iterator[psycopg.Connection[Any]]:
             conn.execute(
                 sql.SQL("GRANT pg_monitor, pg_signal_backend TO {}").format(sql.Identifier(ROLE))
             )
-            conn.execute(
-                sql.SQL('GRANT SET ON PARAMETER "seedcore.engine" TO {}').format(
-                    sql.Identifier(ROLE)
-                )
-            )
         except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             pass  # a server that outlives the run, or another worker of it
         yield conn

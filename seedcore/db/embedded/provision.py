@@ -48,8 +48,6 @@ def provision(layout: Layout, superuser_url: str) -> None:
             ).decode()
             conn.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(verifier)))
             conn.execute(sql.SQL("GRANT pg_monitor, pg_signal_backend TO {}").format(role))
-            # Functions carry it in a SET clause, which a superuser alone may write otherwise.
-            conn.execute(sql.SQL('GRANT SET ON PARAMETER "seedcore.engine" TO {}').format(role))
             if not _exists(conn, "SELECT 1 FROM pg_database WHERE datname = %s", DATABASE):
                 conn.execute(
                     sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), role)
