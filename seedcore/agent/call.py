@@ -149,6 +149,10 @@ async def _within_time(
         async with clock:
             return await start()
     except asyncio.CancelledError:
+        if clock.expired():
+            # It ignored the end of its time and had to be cancelled once more. It is out of time
+            # all the same, which for an at_most_once call must not look like "never happened".
+            raise _out_of_time(tool, limit) from None
         current = asyncio.current_task()
         if current is None or current.cancelling():
             raise

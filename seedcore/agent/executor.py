@@ -5,59 +5,39 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, cast
 from uuid import uuid4
 
 from seedcore.agent import envelope
 from seedcore.agent.access import Grants
+from seedcore.agent.attempt import (
+    Attempt,
+    ClaimedTask,
+    OnProgress,
+    Outcome,
+    Request,
+    milliseconds_since,
+)
 from seedcore.agent.call import Surroundings, check_arguments, make_call
 from seedcore.agent.context import Flag
 from seedcore.agent.definition import NAME_MAX
-from seedcore.agent.envelope import Record
 from seedcore.agent.failure import Failure
 from seedcore.agent.registry import AnyTool, ToolRegistry
 from seedcore.agent.submitter import PooledSubmitter
 from seedcore.agent.threads import ToolThreads
-from seedcore.agent.values import DEPTH_MAX, encode
 from seedcore.config.settings import Settings
 
-OnProgress = Callable[[Sequence[Record]], Awaitable[bool]]
-"""Stores an attempt's records so far, as `envelope.progress` writes them, under the fence.
-
-Returns False when the lease is lost.
-"""
-
-
-class ClaimedTask(Protocol):
-    """What the executor reads of a claimed task."""
-
-    @property
-    def id(self) -> object:
-        """Its id."""
-        ...
-
-    @property
-    def type(self) -> str:
-        """Its type."""
-        ...
-
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """Its payload."""
-        ...
-
-    @property
-    def attempts(self) -> int:
-        """The number of this attempt."""
-        ...
-
-    @property
-    def result(self) -> object:
-        """What an earlier attempt left."""
-        ...
+__all__ = [
+    "AdHocTask",
+    "ClaimedTask",
+    "Executor",
+    "OnProgress",
+    "Outcome",
+    "adhoc_task",
+    "time_limit",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +54,6 @@ class AdHocTask:
 def adhoc_task(name: str, args: object) -> AdHocTask:
     """Return a task that makes one call, for `Executor.run`."""
     return AdHocTask({"tool_calls": [{"name": name, "args": args}]}, id=str(uuid4()))
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended.
-
-    Attributes:
-        success: Whether every call was made and answered.
-        envelope: What to store as the task's result.
-        document: The same as JSON text, ready for jsonb.
-        error: The sentence to show, if it failed.
-        error_type: One of the fixed words, if it failed.
-        retryable: Whether another attempt may help.
-        delay_s: Seconds until then, if the tool named them.
-    """
-
-    success: bool
-    envelope: dict[str, Any]
-    document: str
-    error: str | None = None
-    error_type: str | None = None
-    retryable: bool = False
-    delay_s: float | None = None
-
-
-class _Request(NamedTuple):
-    name: str
-    args: object
 
 
 class Executor:
@@ -162,7 +114,7 @@ class Executor:
         Raises:
             asyncio.CancelledError: The attempt was cancelled.
         """
-        attempt = _Attempt(task, on_progress)
+        attempt = Attempt(task, on_progress)
         failure: Failure | None = None
         try:
             requests = attempt.requests = self._requests(task)
@@ -188,7 +140,7 @@ class Executor:
         return attempt.outcome(failure, self.settings.result_max_bytes)
 
     async def _one(
-        self, attempt: _Attempt, index: int, request: _Request, around: Surroundings
+        self, attempt: Attempt, index: int, request: Request, around: Surroundings
     ) -> None:
         """Make one call, or find it made by an earlier attempt, and record it."""
         began = time.perf_counter()
@@ -211,7 +163,7 @@ class Executor:
             outcome = "cancelled"
             raise
         finally:
-            record["latency_ms"] = _milliseconds_since(began)
+            record["latency_ms"] = milliseconds_since(began)
             self.calls[outcome] += 1
 
     def _resolve(self, name: str) -> AnyTool:
@@ -230,7 +182,7 @@ class Executor:
             )
         return tool
 
-    def _requests(self, task: ClaimedTask) -> list[_Request]:
+    def _requests(self, task: ClaimedTask) -> list[Request]:
         """Find out what the task asks for."""
         calls = task.params.get("tool_calls")
         if calls is not None and calls != []:
@@ -242,129 +194,7 @@ class Executor:
                 f"nothing here runs a task of type {envelope.storable(task.type)!r}:"
                 " it names no tool_calls, and no tool handles its type",
             )
-        return [_Request(handler.name, task.params.get("args", {}))]
-
-
-class _Attempt:
-    """What has happened in one attempt so far."""
-
-    def __init__(self, task: ClaimedTask, on_progress: OnProgress | None) -> None:
-        self.task = task
-        self.task_id = str(task.id)
-        self.requests: list[_Request] = []
-        self._records: list[Record] = []
-        self._earlier = envelope.earlier_records(task.result) if task.result is not None else {}
-        self._on_progress = on_progress
-        self._started_at = datetime.now(UTC)
-        self._began = time.perf_counter()
-
-    def record(self, index: int, name: str) -> Record:
-        """Begin the record of a call."""
-        record: Record = {
-            "index": index,
-            "name": name,
-            "ok": False,
-            "value": None,
-            "error": None,
-            "error_type": None,
-            "latency_ms": 0.0,
-            "reused": False,
-        }
-        self._records.append(record)
-        return record
-
-    def reuse(self, index: int, request: _Request) -> bool:
-        """Take the value of an equal call that an earlier attempt has made, if there is one.
-
-        Raises:
-            Failure: That attempt has started the call, and nobody knows how it ended.
-        """
-        earlier = self._earlier.get(index)
-        if (
-            earlier is None
-            or earlier.get("name") != request.name
-            or earlier.get("args_digest") != _digest(request)
-        ):
-            return False
-        if earlier.get("ok"):
-            self._records[-1].update(ok=True, value=earlier.get("value"), reused=True)
-            return True
-        if earlier.get("started"):
-            raise Failure(
-                "outcome_unknown",
-                f"{request.name}: an earlier attempt was lost after it had started this call;"
-                " it may have done its work, so it is not called again",
-            )
-        return False
-
-    async def mark_start(self, index: int, request: _Request) -> None:
-        """Store that a call is about to start, before it does.
-
-        Raises:
-            Failure: It can't be stored, so the call must not start.
-        """
-        if self._on_progress is None:
-            raise Failure("internal", f"{request.name} needs a start mark, which can't be stored")
-        self._add_digests()
-        mark: Record = {**self._records[index], "args_digest": _digest(request), "started": True}
-        try:
-            holds = await self._on_progress([*self._records[:index], mark])
-        except Exception as error:
-            raise Failure(
-                "service_unavailable",
-                f"{request.name} was not started, its start mark can't be stored:"
-                f" {envelope.error_text(error)}",
-            ) from error
-        if not holds:
-            raise Failure("lease_expired", f"{request.name} was not started, the lease is lost")
-
-    def outcome(self, failure: Failure | None, max_bytes: int) -> Outcome:
-        """Write the envelope."""
-        built, document = self._envelope(failure)
-        if len(document) * 4 > max_bytes and (size := len(document.encode())) > max_bytes:
-            failure = Failure(
-                "too_large",
-                f"the result is {size:,} bytes; SEEDCORE_RESULT_MAX_BYTES is {max_bytes:,}",
-            )
-            # Without the values it is small; which call made it large is of no use to a program.
-            for record in self._records:
-                record.update(ok=False, value=None)
-            built, document = self._envelope(failure)
-        if failure is None:
-            return Outcome(True, built, document)
-        return Outcome(
-            False,
-            built,
-            document,
-            failure.message,
-            failure.error_type,
-            failure.retryable,
-            failure.delay_s,
-        )
-
-    def _envelope(self, failure: Failure | None) -> tuple[dict[str, Any], str]:
-        if failure is not None:
-            self._add_digests()
-        error = envelope.storable(failure.message) if failure is not None else None
-        built = envelope.build(
-            task_id=self.task_id,
-            task_type=self.task.type,
-            attempt=self.task.attempts,
-            records=self._records,
-            started_at=self._started_at,
-            latency_ms=_milliseconds_since(self._began),
-            error=error,
-            error_type=failure.error_type if failure is not None else None,
-            retry=failure.retryable if failure is not None else False,
-        )
-        # The values have been checked; the envelope around them only adds its own levels.
-        return built, encode(built, DEPTH_MAX + 8)
-
-    def _add_digests(self) -> None:
-        """Let a later attempt recognise the calls that need not be made again."""
-        for record, request in zip(self._records, self.requests, strict=False):
-            if record["ok"]:
-                record["args_digest"] = _digest(request)
+        return [Request(handler.name, task.params.get("args", {}))]
 
 
 def time_limit(params: Mapping[str, Any], settings: Settings) -> float:
@@ -377,10 +207,10 @@ def time_limit(params: Mapping[str, Any], settings: Settings) -> float:
     return settings.serve_call_timeout_s
 
 
-def _tool_calls(calls: object) -> list[_Request]:
+def _tool_calls(calls: object) -> list[Request]:
     if not isinstance(calls, list):
         raise Failure("bad_payload", "/tool_calls: is not an array")
-    requests: list[_Request] = []
+    requests: list[Request] = []
     for i, call in enumerate(cast("list[Any]", calls)):
         if not isinstance(call, dict):
             raise Failure("bad_payload", f"/tool_calls/{i}: is not an object with name and args")
@@ -388,13 +218,5 @@ def _tool_calls(calls: object) -> list[_Request]:
         if not isinstance(name, str) or not 0 < len(name) <= NAME_MAX:
             raise Failure("bad_payload", f"/tool_calls/{i}/name: is missing, or no tool's name")
         args = cast("dict[str, Any]", call).get("args")
-        requests.append(_Request(name, {} if args is None else args))
+        requests.append(Request(name, {} if args is None else args))
     return requests
-
-
-def _digest(request: _Request) -> str:
-    return envelope.args_digest(request.args)
-
-
-def _milliseconds_since(began: float) -> float:
-    return round((time.perf_counter() - began) * 1000, 3)

@@ -107,7 +107,7 @@ async def test_a_plain_body_arrives_and_a_read_carries_no_key(serve: Serve):
     assert "content-type" not in get["headers"]
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"a\x00b"])
+@pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"a\x00b"], ids=["bytes", "nul"])
 async def test_bytes_that_are_no_text_come_in_base64(serve: Serve, body: bytes):
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=body)
@@ -266,7 +266,9 @@ async def test_a_packed_body_is_unpacked(serve: Serve):
     assert (await call(f"127.0.0.1:{port}", f"http://127.0.0.1:{port}/"))["body"] == "text"
 
 
-@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"text" * 100)[:-9]])
+@pytest.mark.parametrize(
+    "body", [b"not gzip", gzip.compress(b"text" * 100)[:-9]], ids=["foreign", "cut"]
+)
 async def test_a_broken_packed_body_may_be_tried_again(serve: Serve, body: bytes):
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=body, headers={"Content-Encoding": "gzip"})

@@ -15,9 +15,14 @@ from seedcore.agent.envelope import PERMANENT
 from seedcore.agent.executor import Executor
 from seedcore.config.settings import Settings
 
-TEXT = st.text(max_size=8)
+# What jsonb can hold: no NUL, no lone surrogate, no NaN.
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 VALUE: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
