@@ -58,7 +58,9 @@ def test_what_is_given_beats_the_hints(conn: Conn) -> None:
     ],
 )
 def test_a_hint_that_cannot_be_read_is_ignored(conn: Conn, values: dict[str, Any]) -> None:
-    conn.execute("SELECT task_submit('echo', p_params => %s::jsonb)", [psycopg_json(hints(**values))])
+    conn.execute(
+        "SELECT task_submit('echo', p_params => %s::jsonb)", [psycopg_json(hints(**values))]
+    )
     row = conn.execute("SELECT priority, deadline_at, expires_at FROM tasks").fetchone()
     assert row == {"priority": 5, "deadline_at": None, "expires_at": None}
 
