@@ -10,7 +10,8 @@ import time
 
 from seedcore.config.settings import Settings
 from seedcore.errors import LockBusy, SeedcoreError
-from seedcore.task.engine import Answer, ClaimedTask, Engine, Lease
+from seedcore.task.engine import Engine
+from seedcore.task.exchange import Answer, ClaimedTask, Lease
 from workers import duplicates
 from workers.completer import Completer, Shipment
 from workers.gate import Gate, Veto

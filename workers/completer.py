@@ -18,7 +18,7 @@ from typing import Any
 from seedcore.agent import envelope
 from seedcore.agent.executor import Outcome
 from seedcore.config.settings import Settings
-from seedcore.task.engine import Answer, Batch, Failure, Lease, Note, Success
+from seedcore.task.exchange import Answer, Batch, Failure, Lease, Note, Success
 from seedcore.telemetry import logs
 from workers.ledger import Fate, Held, Ledger
 from workers.metrics import Metrics

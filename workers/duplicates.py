@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from seedcore.task.engine import ClaimedTask
+from seedcore.task.exchange import ClaimedTask
 
 
 def groups(claimed: Iterable[ClaimedTask]) -> list[tuple[ClaimedTask, list[ClaimedTask]]]:

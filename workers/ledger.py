@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from seedcore.task.engine import ClaimedTask
+from seedcore.task.exchange import ClaimedTask
 
 
 class Fate(StrEnum):

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from seedcore.errors import ConfigError, NotMigrated, SeedcoreError, Unavailable
-from seedcore.task.engine import Engine, Owner
+from seedcore.task.engine import Engine
+from seedcore.task.exchange import Owner
 
 T = TypeVar("T")
 

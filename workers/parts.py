@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from seedcore.agent.executor import Executor
 from seedcore.config.settings import Settings
 from seedcore.registry.port import Instance
-from seedcore.task.engine import Owner
+from seedcore.task.exchange import Owner
 from workers.claimer import Claimer
 from workers.completer import Completer
 from workers.gate import Gate

@@ -23,7 +23,8 @@ from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
 from seedcore.registry.port import Instance, Unregistered
-from seedcore.task.engine import Engine, Filter, Owner
+from seedcore.task.engine import Engine
+from seedcore.task.exchange import Filter, Owner
 from seedcore.task.lease import LeaseKeeper, Lost
 from seedcore.telemetry import logs
 from workers import options as rules

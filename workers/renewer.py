@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from seedcore.errors import LockBusy, SeedcoreError, WaitTimeout
-from seedcore.task.engine import Lease
+from seedcore.task.exchange import Lease
 from seedcore.task.lease import LeaseKeeper, Lost
 from workers.ledger import Held, Ledger
 

@@ -9,179 +9,44 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from seedcore.db.errors import translated
 from seedcore.db.sql import Queries
 from seedcore.errors import Unavailable
+from seedcore.task.exchange import (
+    Answer,
+    Batch,
+    ClaimedTask,
+    Failure,
+    Lease,
+    LeftOver,
+    Note,
+    Owner,
+    Success,
+)
 
 queries = Queries("seedcore.task", "engine.sql")
 T = TypeVar("T")
 
 
-@dataclass(slots=True, eq=False)
-class ClaimedTask:
-    """A task of which this worker holds the lease.
+def attentive(conninfo: str, *, patience_s: float = 30.0) -> str:
+    """Return a connection string that notices a dead network, also while the session is silent.
 
-    Attributes:
-        id: UUID text.
-        attempts: The fencing token: claims so far, this one included.
-        params_json: The payload as JSON text; parsed by whoever runs the task, so that one
-            unreadable document spoils one task and not its whole batch.
-        params: The parsed payload.
-        deadline_at: Unix time, or None.
-        result: Envelope that an earlier attempt left, or None; its JSON text is `result_json`.
-        due_at: Unix time since when it could have been claimed.
-        wait_s: Seconds between then and the claim, by the database's clock.
+    Args:
+        conninfo: Where the database is.
+        patience_s: How long data may stay unacknowledged, in seconds.
     """
-
-    id: str
-    type: str
-    description: str | None
-    domain: str | None
-    params_json: str
-    attempts: int
-    max_attempts: int | None
-    deadline_at: float | None
-    result_json: str | None
-    idempotency_key: str | None
-    priority: int
-    due_at: float
-    wait_s: float
-    drift_score: float
-    lapses: int
-    params: dict[str, Any] = field(default_factory=dict[str, Any])
-    result: dict[str, Any] | None = None
-
-
-@dataclass(slots=True, frozen=True)
-class Success:
-    """A finished attempt whose result is to be stored."""
-
-    id: str
-    attempts: int
-    result_json: str
-
-
-@dataclass(slots=True, frozen=True)
-class Failure:
-    """A failed attempt; the database decides between retry and failed.
-
-    Attributes:
-        reason: What `tasks.error` will say.
-        result_json: The envelope to keep, or None.
-        retryable: False ends the task whatever attempts are left.
-        delay_s: Wish of the tool; None = the usual growing delay.
-    """
-
-    id: str
-    attempts: int
-    reason: str
-    result_json: str | None
-    retryable: bool
-    delay_s: float | None
-
-
-@dataclass(slots=True, frozen=True)
-class Note:
-    """Progress of a running task, kept in its result."""
-
-    id: str
-    attempts: int
-    result_json: str
-
-
-@dataclass(slots=True, frozen=True)
-class Lease:
-    """The right to run one task, and the token that proves it."""
-
-    id: str
-    attempts: int
-
-
-@dataclass(slots=True, frozen=True)
-class Filter:
-    """Which tasks of the lane a worker takes; None = all."""
-
-    types: list[str] | None = None
-    domains: list[str] | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Batch:
-    """What one round trip carries.
-
-    Attributes:
-        limit: How many tasks to claim at most; 0 = no claim.
-        declare: Ask submitters for a notification, and commit that before looking into the queue;
-            for a batch that writes nothing else.
-        withdraw: Take that back.
-        ask_next: Also ask when the next task becomes due.
-    """
-
-    successes: Sequence[Success] = ()
-    failures: Sequence[Failure] = ()
-    returned: Sequence[Lease] = ()
-    notes: Sequence[Note] = ()
-    limit: int = 0
-    declare: bool = False
-    withdraw: bool = False
-    ask_next: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Answer:
-    """What came of a batch.
-
-    Attributes:
-        completed: Ids whose result was accepted.
-        decided: Failed attempts: id → (new status, seconds until the next attempt or None).
-        returned: Ids that were given back.
-        noted: Ids whose progress was stored.
-        claimed: New tasks, best first.
-        next_due_s: Seconds until a task of the lane becomes due; None = none is known.
-    """
-
-    completed: frozenset[str] = frozenset()
-    decided: Mapping[str, tuple[str, float | None]] = field(
-        default_factory=dict[str, tuple[str, "float | None"]]
+    return make_conninfo(
+        conninfo,
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+        tcp_user_timeout=int(patience_s * 1000),
     )
-    returned: frozenset[str] = frozenset()
-    noted: frozenset[str] = frozenset()
-    claimed: list[ClaimedTask] = field(default_factory=list[ClaimedTask])
-    next_due_s: float | None = None
-
-
-@dataclass(slots=True, frozen=True)
-class LeftOver:
-    """Unfinished tasks of the lane: due now, delayed, running, held or waiting for others."""
-
-    due: int
-    delayed: int
-    running: int
-    created: int
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Owner:
-    """Who claims, and on what terms.
-
-    Attributes:
-        id: `<logical id>@<8 hex>`, unique per process start.
-        logical_id: Who that is for people; stored as `locked_by`.
-        lease_s: Lease that a claim grants, in seconds.
-        max_attempts: Attempts of a task that names none.
-        filter: Which tasks it takes.
-    """
-
-    id: str
-    logical_id: str
-    lease_s: float
-    max_attempts: int
-    filter: Filter = Filter()
 
 
 class Engine:
@@ -220,7 +85,7 @@ class Engine:
         """
         with translated():
             connection = await psycopg.AsyncConnection.connect(
-                conninfo, autocommit=True, prepare_threshold=5 if prepare else None
+                attentive(conninfo), autocommit=True, prepare_threshold=5 if prepare else None
             )
             if prepare:
                 await connection.execute(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import psycopg
 
 from seedcore.db.errors import translated
-from seedcore.task.engine import Lease, queries
+from seedcore.task.engine import attentive, queries
+from seedcore.task.exchange import Lease
 
 
 @dataclass(slots=True, frozen=True)
@@ -58,10 +59,9 @@ class LeaseKeeper:
             with translated():
                 if self._connection is None:
                     self._connection = psycopg.connect(
-                        self._conninfo(),
+                        attentive(self._conninfo(), patience_s=self._patience_s),
                         autocommit=True,
                         prepare_threshold=None,
-                        tcp_user_timeout=int(self._patience_s * 1000),
                     )
                 with self._connection.transaction():
                     self._connection.execute(queries.limit_transaction, self._limits)

@@ -12,7 +12,9 @@ from typing import Any, LiteralString
 import psycopg
 
 from seedcore.db.errors import translated
-from seedcore.task.engine import queries
+from seedcore.task.engine import attentive, queries
+
+_LIMITS = {"statement_ms": "30000", "lock_ms": "2000"}
 
 
 class Sweeps:
@@ -34,7 +36,7 @@ class Sweeps:
         """
         with translated():
             connection = await psycopg.AsyncConnection.connect(
-                conninfo, autocommit=True, prepare_threshold=None
+                attentive(conninfo), autocommit=True, prepare_threshold=None
             )
         return cls(connection)
 
@@ -92,6 +94,8 @@ class Sweeps:
 
     async def _count(self, statement: LiteralString, parameters: Mapping[str, Any]) -> int | None:
         with translated():
-            cursor = await self._connection.execute(statement, parameters)
-            row = await cursor.fetchone()
+            async with self._connection.transaction():
+                await self._connection.execute(queries.limit_transaction, _LIMITS)
+                cursor = await self._connection.execute(statement, parameters)
+                row = await cursor.fetchone()
         return None if row is None or row[0] is None else int(row[0])

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from seedcore.db.errors import translated
-from seedcore.task.engine import queries
+from seedcore.task.engine import attentive, queries
 
 
 class Wakeups:
@@ -34,7 +34,7 @@ class Wakeups:
             SeedcoreError: The server can't be reached or refuses.
         """
         with translated():
-            connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+            connection = await psycopg.AsyncConnection.connect(attentive(conninfo), autocommit=True)
             cursor = await connection.execute(queries.notify_channel, {"fallback": channel})
             row = await cursor.fetchone()
             name = str(row[0]) if row else channel

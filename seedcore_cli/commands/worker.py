@@ -236,7 +236,7 @@ def queue(
         metrics_textfile=None if metrics_textfile is None else str(metrics_textfile),
         index=index,
     )
-    summary, code = _run(settings, options)
+    summary, code = _run(settings, options, _log_level(cli))
     if summary is not None:
         cli.printer.one(summary, SUMMARY)
     raise typer.Exit(code)
@@ -333,10 +333,19 @@ def _overlaid(settings: Settings, **values: Any) -> Settings:
     return dataclasses.replace(settings, **given, origins=origins)
 
 
-def _run(settings: Settings, options: Options) -> tuple[dict[str, Any] | None, int]:
+def _log_level(cli: Cli) -> str:
+    """Return the level of the settings, unless -q or -v ask for less or more."""
+    if cli.options.verbose:
+        return "DEBUG"
+    level = cli.settings.log_level
+    return "WARNING" if cli.options.quiet and level in ("DEBUG", "INFO") else level
+
+
+def _run(settings: Settings, options: Options, log_level: str) -> tuple[dict[str, Any] | None, int]:
     from seedcore.errors import ConfigError
     from seedcore.telemetry import logs
 
+    settings = _overlaid(settings, log_level=log_level)
     try:
         logs.configure(settings.log_level, settings.log_format)
     except ValueError as error:

@@ -12,7 +12,7 @@ import pytest
 
 from seedcore.db.embedded import EmbeddedServer
 from tests.program import Program
-from tests.workers.conftest import StartWorker, check_history, until
+from tests.workers.conftest import QUICK, StartWorker, Worker, check_history, until
 
 Read = Callable[[str], dict[str, Any]]
 
@@ -72,8 +72,7 @@ def test_a_result_is_kept_until_the_database_is_back(
 def test_a_worker_outlives_a_restart_of_its_server(
     seedcore: Program, home: Path, tmp_path: Path
 ) -> None:
-    from tests.workers.conftest import QUICK, Worker
-
+    home.chmod(0o711)  # a server that root starts runs as another user
     server = EmbeddedServer(home, unsafe=True)
     env: dict[str, str | None] = {**QUICK, "SEEDCORE_DATABASE_URL": None}
     assert seedcore("migrate", "up", "--yes", env=env, timeout=60).returncode == 0

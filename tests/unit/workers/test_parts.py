@@ -12,7 +12,7 @@ import pytest
 
 from seedcore.config.settings import Settings
 from seedcore.errors import ConfigError, UsageError
-from seedcore.task.engine import ClaimedTask
+from seedcore.task.exchange import ClaimedTask
 from workers import address, duplicates, merge, unit
 from workers.gate import Gate, Veto
 from workers.nudge import Nudge
