@@ -87,7 +87,7 @@ class Printer:
             write_object(self._stream, row, shown, color=self._color, tty=self._tty)
         else:
             self.many([row], columns)
-        self._flush()
+        self.flush()
 
     def many(self, rows: Iterable[Row], columns: Sequence[Column]) -> None:
         """Write a list. Rows are written as they come; none is kept, so a million is no problem."""
@@ -99,7 +99,8 @@ class Printer:
         Args:
             rows: Usually a generator that waits.
             columns: As for `many`.
-            flush: False for many rows in bursts: written through every 50 ms at the latest.
+            flush: False for many rows in bursts: written through every 50 ms while they come. Who
+                makes them calls `flush` before it waits for something else.
         """
         self._rows(iter(rows), columns, each=flush)
 
@@ -107,12 +108,16 @@ class Printer:
         """Write lines that are the data itself, whatever the format, as they come."""
         for line in lines:
             self._write(line + "\n")
-        self._flush()
+        self.flush()
 
     def text(self, text: str) -> None:
         """Write text that is the data itself (SQL, a unit file, a schema), whatever the format."""
         self._write(text if text.endswith("\n") or not text else text + "\n")
-        self._flush()
+        self.flush()
+
+    def flush(self) -> None:
+        """Write through what is still held back."""
+        self._stream.flush()
 
     @property
     def _stream(self) -> TextIO:
@@ -140,7 +145,7 @@ class Printer:
             "tsv": self._tsv,
         }.get(self.format, self._table)
         writer(rows if first is not None else iter(()), shown, each)
-        self._flush()
+        self.flush()
 
     def _json(self, rows: Iterator[Row], shown: Sequence[Column], each: bool) -> None:
         opening = "["
@@ -210,11 +215,8 @@ class Printer:
         self._stream.write(text)
         now = time.monotonic()
         if flush or now - self._flushed > _FLUSH_S:
-            self._flush()
+            self.flush()
             self._flushed = now
-
-    def _flush(self) -> None:
-        self._stream.flush()
 
 
 def _yaml(document: Any) -> str:

@@ -62,7 +62,9 @@ def parse_pairs(words: Iterable[str]) -> dict[str, str]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise UsageError(f"{word!r} is not of the form key=value")
+            raise UsageError(
+                f"{word!r} is not of the form key=value", hint="such as risk.level=high"
+            )
         if key in pairs:
             raise UsageError(f"{key!r} is given twice")
         pairs[key] = value

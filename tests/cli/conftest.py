@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from seedcore_cli.main import main
@@ -79,6 +80,45 @@ def cli(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, database_url: str) -> I
     """`invoke` on a fresh migrated database."""
     monkeypatch.setenv("SEEDCORE_DATABASE_URL", database_url)
     return invoke
+
+
+class Worker:
+    """A worker's statements, without its loop: what it claims ends as the test wants."""
+
+    def __init__(self, conn: psycopg.Connection[dict[str, Any]]) -> None:
+        self._conn = conn
+
+    def claim(self, limit: int = 1, *, lease_s: float = 600.0) -> list[dict[str, Any]]:
+        """Take tasks."""
+        return self._conn.execute(
+            "SELECT id, attempts FROM tasks_claim('queue', 'worker-1', %s, %s, 'host-1')",
+            (limit, lease_s),
+        ).fetchall()
+
+    def complete(self, limit: int = 1) -> list[str]:
+        """Take tasks and end them well; return their ids."""
+        tasks = self.claim(limit)
+        self._conn.execute(
+            "SELECT tasks_complete('worker-1', %s::uuid[], %s::int[])",
+            ([t["id"] for t in tasks], [t["attempts"] for t in tasks]),
+        )
+        return [str(t["id"]) for t in tasks]
+
+    def fail(self, limit: int = 1) -> list[str]:
+        """Take tasks and let them fail for good; return their ids."""
+        tasks = self.claim(limit)
+        ids = [t["id"] for t in tasks]
+        self._conn.execute(
+            "SELECT tasks_retry_or_fail(%s::uuid[], %s::text[], p_retryable => %s::bool[])",
+            (ids, ["bad_payload: no"] * len(ids), [False] * len(ids)),
+        )
+        return [str(i) for i in ids]
+
+
+@pytest.fixture
+def worker(conn: psycopg.Connection[dict[str, Any]]) -> Worker:
+    """A worker on the same database as `cli`."""
+    return Worker(conn)
 
 
 def _text(stream: io.TextIOWrapper) -> str:

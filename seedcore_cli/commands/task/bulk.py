@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Literal
 
 from seedcore.errors import PartialFailure, SeedcoreError
 from seedcore_cli.commands.task.columns import BULK
 from seedcore_cli.commands.task.tools import known_tools
+from seedcore_cli.humanize import count_of
 from seedcore_cli.options import Cli
 
 if TYPE_CHECKING:
     from seedcore.task.bulk import BulkSummary, LineError, LineResult
+    from seedcore.task.reading import Readable
 
 
 def submit_file(
     cli: Cli,
-    stream: BinaryIO,
+    stream: Readable,
     *,
     on_error: Literal["stop", "continue"],
     on_conflict: Literal["return", "skip", "fail"],
@@ -60,23 +62,18 @@ def submit_file(
         try:
             # Results come in bursts of a batch; writing each through would cost more than the COPY.
             cli.printer.stream(rows, BULK, flush=False)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OSError, SeedcoreError) as error:
+            # Ends what is being stored just now, so that the summary is the last word.
+            rows.close()
             if not dry_run:
-                cli.note(
-                    f"stopped; {_so_far(submission.summary, atomic=atomic, from_line=from_line)}"
-                )
-            raise
-        except SeedcoreError as error:
-            if not dry_run:
-                so_far = _so_far(submission.summary, atomic=atomic, from_line=from_line)
-                error.hint = f"{error.hint}; {so_far}" if error.hint else so_far
+                _say_how_far(cli, error, submission.summary, atomic=atomic, from_line=from_line)
             raise
     _conclude(cli, submission.summary, first_bad, atomic=atomic, dry_run=dry_run)
 
 
 def _rows(
     results: Any, first_bad: list[tuple[int, LineError]], *, only_errors: bool, dry_run: bool
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     result: LineResult
     for result in results:
         error = result.error
@@ -107,12 +104,23 @@ def _sentence(error: LineError) -> str:
     return place + error.message
 
 
-def _so_far(summary: BulkSummary, *, atomic: bool, from_line: int) -> str:
-    if atomic:
-        return "nothing was stored"
-    stored = summary.created + summary.existing
-    go_on = summary.next_line or from_line
-    return f"at least {stored} lines are in; go on with --from-line {go_on}"
+def _say_how_far(
+    cli: Cli,
+    error: BaseException,
+    summary: BulkSummary,
+    *,
+    atomic: bool,
+    from_line: int,
+) -> None:
+    next_line = summary.next_line or from_line
+    if atomic or next_line <= from_line:
+        so_far = "nothing was stored"
+    else:
+        so_far = f"the lines before {next_line} are done; go on with --from-line {next_line}"
+    if isinstance(error, SeedcoreError):
+        error.hint = f"{error.hint}; {so_far}" if error.hint else so_far
+    elif not isinstance(error, BrokenPipeError):
+        cli.note(f"stopped; {so_far}")
 
 
 def _conclude(
@@ -126,9 +134,10 @@ def _conclude(
     would = "would be " if dry_run else ""
     counts = f"{summary.created} {would}created, {summary.existing} known already"
     if summary.warnings:
-        cli.note(f"{summary.warnings} warnings; 'seedcore task lint FILE' lists them")
+        warnings = count_of(summary.warnings, "warning")
+        cli.note(f"{warnings}; 'seedcore task lint FILE' lists them")
     if not first_bad:
-        cli.note(f"{summary.lines} lines: {counts}")
+        cli.note(f"{count_of(summary.lines, 'line')}: {counts}")
         if not dry_run:
             cli.hint("seedcore task stats")
         return
@@ -141,12 +150,9 @@ def _conclude(
         message = f"stopped at line {line}: {_sentence(error)} ({counts} before it)"
         hint = f"mend the line and go on with --from-line {summary.next_line}, or use --on-error continue"
     else:
-        message = (
-            f"{summary.failed} lines were refused, first line {line}: {_sentence(error)} ({counts})"
-        )
-        hint = (
-            error.hint or "mend them; what is stored already is known by its id or idempotency key"
-        )
+        refused = count_of(summary.failed, "line")
+        message = f"{refused} refused, the first at {line}: {_sentence(error)} ({counts})"
+        hint = error.hint or "mend these lines and submit them alone; the others are in"
     raise PartialFailure(
         message,
         code="task.partial",

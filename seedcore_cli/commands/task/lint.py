@@ -81,7 +81,7 @@ def _file_findings(
 
     limit = cli.settings.params_max_bytes
     rules = Rules(params_max_bytes=limit)
-    with opened(source) as stream:
+    with opened(source, cli.printer.flush) as stream:
         for number, text in read_lines(stream, max_bytes=rules.line_max_bytes):
             if isinstance(text, UsageError):
                 yield _row(number, None, text.code, "error", "", text.message)

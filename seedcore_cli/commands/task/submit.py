@@ -213,7 +213,7 @@ def submit(
             raise UsageError(
                 f"{given[0]} is for a single task; write it into the lines of the file"
             )
-        with opened(file) as stream:
+        with opened(file, cli.printer.flush) as stream:
             submit_file(
                 cli,
                 stream,
