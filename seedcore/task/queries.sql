@@ -173,18 +173,21 @@ COPY task_stage FROM STDIN
 
 -- insert_staged --
 -- Keys in one order, so that two loads of the same keys wait for each other and not both for both.
--- Audit and notification are the insert trigger's. Returns what was stored.
+-- Each row is a microsecond younger than the one before, which keeps the order of lines with ids of
+-- their own; storing a row takes longer. Audit and notification are the insert trigger's.
+-- Returns the lines that were not stored.
 WITH stored AS (
     INSERT INTO tasks (
            id, status, type, description, domain, drift_score, params, run_after, priority, deadline_at,
            expires_at, max_attempts, idempotency_key, auto_release, created_at, updated_at)
     SELECT s.id, s.status, s.type, s.description, s.domain, s.drift_score, s.params,
-           coalesce(s.run_after, n.at + s.in_s * interval '1 second'),
+           coalesce(s.run_after, s.at + s.in_s * interval '1 second'),
            coalesce(s.priority, task_hint_priority(s.params), 5),
            coalesce(s.deadline_at, task_hint_deadline(s.params)),
-           coalesce(s.expires_at, n.at + task_hint_ttl(s.params)),
-           s.max_attempts, s.idempotency_key, s.auto_release, n.at, n.at
-      FROM task_stage s CROSS JOIN (SELECT clock_timestamp() AS at) AS n
+           coalesce(s.expires_at, s.at + task_hint_ttl(s.params)),
+           s.max_attempts, s.idempotency_key, s.auto_release, s.at, s.at
+      FROM (SELECT l.*, n.now + l.ord * interval '1 microsecond' AS at
+              FROM task_stage l CROSS JOIN (SELECT clock_timestamp() AS now) AS n) AS s
      WHERE NOT (%(ever)s AND s.idempotency_key IS NOT NULL AND task_find_key(s.idempotency_key) IS NOT NULL)
      ORDER BY s.idempotency_key NULLS FIRST, s.ord
         ON CONFLICT DO NOTHING

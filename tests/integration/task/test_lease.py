@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pytest
 
 from seedcore.testing import age
 from tests.integration.task.worker import Worker, new, status, task
@@ -85,10 +86,9 @@ def test_an_index_mentions_no_column_of_a_heartbeat(conn: Conn) -> None:
 
 def test_a_running_row_without_an_owner_cannot_be_stored(conn: Conn) -> None:
     queued = new(conn)
-    try:
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
         conn.execute("UPDATE tasks SET status = 'running' WHERE id = %s", [queued])
-    except psycopg.errors.CheckViolation as error:
-        assert error.diag.constraint_name == "ck_tasks_lease"
+    assert caught.value.diag.constraint_name == "ck_tasks_lease"
     assert status(conn, queued) == "queued"
 
 
