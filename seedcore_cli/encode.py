@@ -59,16 +59,37 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def to_json(value: Any, *, indent: int | None = None) -> str:
+_compact = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain
+).encode
+_indented = json.JSONEncoder(
+    ensure_ascii=False,
+    allow_nan=False,
+    separators=(",", ": "),
+    indent=2,
+    default=plain,
+).encode
+
+
+def to_json(value: Any, *, indent: bool = False) -> str:
     """Return a JSON document; text stays readable (no \\u escapes)."""
-    separators = (",", ": ") if indent else (",", ":")
-    return json.dumps(
-        plain(value), ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
-    )
+    encode = _indented if indent else _compact
+    try:
+        return encode(value)
+    except (
+        TypeError,
+        ValueError,
+    ):  # NaN, which `plain` makes null; looking for it in every row would cost more
+        return encode(plain(value))
 
 
 def cell(value: Any) -> str:
     """Return one line without control characters: for a table, or for a field of tsv."""
+    if type(value) is str:
+        # Printable text holds none of the characters that are replaced, and is the usual case.
+        return value if value.isprintable() else _CONTROL.sub(_visible, value)
+    if value is None:
+        return ""
     value = plain(value)
     if value is None:
         return ""
@@ -80,8 +101,7 @@ def cell(value: Any) -> str:
 
 def field(value: Any) -> str:
     """Return a field of tsv: `cell`, with backslashes doubled so that it can be undone."""
-    value = plain(value)
-    if isinstance(value, str):
+    if isinstance(value, str) and "\\" in value:
         value = value.replace("\\", "\\\\")
     return cell(value)
 

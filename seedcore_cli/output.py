@@ -78,7 +78,7 @@ class Printer:
         """Write one object: a JSON object, or `key value` lines in a table."""
         shown = self._chosen(columns, row)
         if self.format == "json":
-            self._write(to_json(self._picked(row), indent=2) + "\n")
+            self._write(to_json(self._picked(row), indent=True) + "\n")
         elif self.format == "yaml":
             self._write(_yaml(plain(self._picked(row))))
         elif self.format in ("table", "wide"):
@@ -150,7 +150,7 @@ class Printer:
     def _json(self, rows: Iterator[Row], shown: Sequence[Column], each: bool) -> None:
         opening = "["
         for row in rows:
-            body = to_json(self._picked(row), indent=2).replace("\n", "\n  ")
+            body = to_json(self._picked(row), indent=True).replace("\n", "\n  ")
             self._write(f"{opening}\n  {body}", flush=each)
             opening = ","
         self._write("[]\n" if opening == "[" else "\n]\n")

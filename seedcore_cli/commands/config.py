@@ -239,7 +239,7 @@ def schema(cli: Cli) -> None:
     from seedcore.config import schema as build
     from seedcore_cli.encode import to_json
 
-    cli.printer.text(to_json(build(), indent=2))
+    cli.printer.text(to_json(build(), indent=True))
 
 
 def _write(
