@@ -21,6 +21,7 @@ def pages() -> dict[str, str]:
         "settings.md": _settings(),
         "exit-codes.md": _exit_codes(),
         "output.md": _output(),
+        "errors.md": _errors(),
     }
 
 
@@ -153,6 +154,23 @@ def _exit_codes() -> str:
     lines += [
         f"| {c.code} | {c.name} | {_cell(c.meaning)} | {_cell(c.typical)} |" for c in EXIT_CODES
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _errors() -> str:
+    from seedcore_cli.error_codes import error_codes
+
+    lines = [
+        _MADE + "# Error codes\n",
+        (
+            "With `-o json`, `jsonl` or `yaml` an error is one object on standard error; its `code` is one of "
+            "these. Codes are stable, messages are not. `TI...` and `ST...` are rules of the linter: "
+            "[lint-rules.md](lint-rules.md).\n"
+        ),
+        "| code | exit code | message |",
+        "|---|---:|---|",
+    ]
+    lines += [f"| `{e.code}` | {e.exit_code} | {_cell(e.message)} |" for e in error_codes()]
     return "\n".join(lines) + "\n"
 
 

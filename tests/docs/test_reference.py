@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typer.exceptions import TyperException
 
 from seedcore.config.settings import fields
 from seedcore_cli.app import COMMANDS, root
+from seedcore_cli.error_codes import error_codes
 from seedcore_cli.exit_codes import EXIT_CODES
 from seedcore_cli.options import COMMON_IN_SHORT, Common
 from seedcore_cli.reference import context, leaves, pages
@@ -22,13 +24,25 @@ TREE = root()
 LEAVES = dict(leaves(TREE))
 CODES = {code.code for code in EXIT_CODES}
 
+_pages = functools.cache(pages)
 each_leaf = pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 
 
-@pytest.mark.parametrize("name", ["cli.md", "settings.md", "exit-codes.md", "output.md"])
+@pytest.mark.parametrize(
+    "name", ["cli.md", "settings.md", "exit-codes.md", "output.md", "errors.md"]
+)
 def test_a_page_is_what_the_code_says(name: str) -> None:
     page = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
-    assert page == pages()[name], "run scripts/generate-docs"
+    assert page == _pages()[name], "run scripts/generate-docs"
+
+
+def test_error_codes_are_found_where_they_are_raised() -> None:
+    found = {error.code: error.exit_code for error in error_codes()}
+    assert found["task.not_found"] == 4
+    assert found["db.disk_full"] == 69
+    assert found["task.partial"] == 7
+    assert found["json.invalid"] == 2
+    assert set(found.values()) <= CODES
 
 
 @each_leaf

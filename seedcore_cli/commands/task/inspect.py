@@ -64,7 +64,8 @@ def inspect(
                 [look(conn, str(task["id"]), events=events, graph=graph) for task in found],
             )
             changed = [new for old, new in zip(before, found, strict=True) if _differs(old, new)]
-            _show(cli, changed, single=len(ids) == 1)
+            if changed:
+                _show(cli, changed, single=len(ids) == 1)
 
 
 def _differs(old: dict[str, Any], new: dict[str, Any]) -> bool:
