@@ -1,0 +1,221 @@
+"""The engine's plans hold whatever the statistics say: right index, rows in proportion to the limit."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+
+from tests.integration.task.worker import Worker
+
+Conn = psycopg.Connection[dict[str, Any]]
+
+BACKLOG = 100_000
+
+
+def fill(conn: Conn) -> None:
+    """A backlog over four priorities, as many finished rows, and urgent ones of the future."""
+    conn.execute(
+        "INSERT INTO tasks (id, type, status, priority, params)"
+        " SELECT gen_random_uuid(), 'echo', 'queued', n %% 4, '{}' FROM generate_series(1, %s) AS n",
+        [BACKLOG],
+    )
+    conn.execute(
+        "INSERT INTO tasks (type, status, finished_at)"
+        " SELECT 'echo', 'completed', now() FROM generate_series(1, %s)",
+        [BACKLOG // 2],
+    )
+    conn.execute(
+        "INSERT INTO tasks (type, status, priority, run_after)"
+        " SELECT 'echo', 'retry', 10, now() + interval '1 hour' FROM generate_series(1, %s)",
+        [BACKLOG // 2],
+    )
+
+
+@pytest.fixture(scope="module", params=["lying", "fresh"])
+def filled_url(
+    request: pytest.FixtureRequest, server_url: str, template_database: str
+) -> Iterator[str]:
+    """A database filled after its table was analysed as empty, or analysed when full."""
+    name = sql.Identifier(f"seedcore_plans_{uuid4().hex[:12]}")
+    with psycopg.connect(server_url, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                name, sql.Identifier(template_database)
+            )
+        )
+        url = make_conninfo(server_url, dbname=name.as_string().strip('"'))
+        with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
+            conn.execute("ALTER TABLE tasks SET (autovacuum_enabled = off)")
+            if request.param == "lying":
+                conn.execute("ANALYZE tasks")
+            fill(conn)
+            if request.param == "fresh":
+                conn.execute("ANALYZE tasks")
+        yield url
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture
+def filled(filled_url: str) -> Iterator[Conn]:
+    """The filled database; what a test does to it is taken back."""
+    with (
+        psycopg.connect(filled_url, autocommit=True, row_factory=dict_row) as conn,
+        conn.transaction(force_rollback=True),
+    ):
+        yield conn
+
+
+def claim_text(conn: Conn) -> tuple[str, dict[str, str]]:
+    """The function's own query for the unfiltered queue lane, and its SET clauses."""
+    row = conn.execute(
+        "SELECT prosrc, proconfig FROM pg_proc WHERE proname = 'tasks_claim'"
+    ).fetchone()
+    assert row is not None
+    found = re.search(r"v_ids := ARRAY\((.*?)\);", row["prosrc"], re.DOTALL)
+    assert found is not None
+    settings = dict(entry.split("=", 1) for entry in row["proconfig"])
+    return found[1].replace("p_limit", "$1").replace("v_now", "$2"), settings
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def test_a_claim_reads_only_what_it_takes(filled: Conn) -> None:
+    text, settings = claim_text(filled)
+    with filled.transaction():
+        for name, value in settings.items():
+            filled.execute("SELECT set_config(%s, %s, true)", [name, value])
+        filled.execute(f"PREPARE claim(int, timestamptz) AS {text}")  # pyright: ignore[reportArgumentType, reportCallIssue]
+        explained = filled.execute(
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim(100, now())"
+        ).fetchone()
+        assert explained is not None
+        (document,) = explained["QUERY PLAN"]
+        filled.execute("DEALLOCATE claim")
+    found = list(nodes(document["Plan"]))
+    scans = [node for node in found if node.get("Relation Name") == "tasks"]
+    assert [node["Node Type"] for node in scans] == ["Index Scan"]
+    assert scans[0]["Index Name"] == "ix_tasks_claim_queue"
+    assert scans[0]["Actual Rows"] * scans[0]["Actual Loops"] <= 100
+    assert "Sort" not in {node["Node Type"] for node in found}
+    assert document["Plan"]["Shared Hit Blocks"] + document["Plan"]["Shared Read Blocks"] < 1000
+
+
+@contextmanager
+def counted(conn: Conn) -> Iterator[dict[str, int]]:
+    """What is read and written in `tasks` inside the block."""
+
+    def counters() -> dict[str, int]:
+        row = conn.execute(
+            "SELECT seq_scan, seq_tup_read, idx_tup_fetch, n_tup_upd FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'tasks'"
+        ).fetchone()
+        assert row is not None
+        return row
+
+    before = counters()
+    read: dict[str, int] = {}
+    yield read
+    read |= {name: value - before[name] for name, value in counters().items()}
+
+
+def test_each_call_touches_rows_in_proportion_to_its_batch(filled: Conn) -> None:
+    """As the functions really run, which an EXPLAIN of their text can't show."""
+    worker = Worker(filled)
+    with counted(filled) as read:
+        rows = worker.claim(100)
+        ids = [row["id"] for row in rows]
+        assert len(ids) == 100
+        assert all(renewed for renewed, _ in worker.renew(*ids).values())
+        assert worker.complete(*ids[:50]) == set(ids[:50])
+        assert len(worker.fail(*ids[50:80])) == 30
+        assert len(worker.give_back(*ids[80:])) == 20
+    assert (read["seq_scan"], read["seq_tup_read"]) == (0, 0)
+    assert read["n_tup_upd"] == 300
+    assert read["idx_tup_fetch"] <= 1000
+
+
+def test_the_limit_holds_for_every_batch(filled: Conn) -> None:
+    worker = Worker(filled)
+    for limit in (1, 7, 8, 100, 1000, 1):
+        assert len(worker.claim(limit)) == limit
+
+
+def test_a_filtered_claim_keeps_the_index(filled: Conn) -> None:
+    worker = Worker(filled)
+    with counted(filled) as read:
+        assert len(worker.claim(50, types=["echo", "other"])) == 50
+    assert read["seq_scan"] == 0
+    assert read["idx_tup_fetch"] <= 500
+
+
+def test_the_reaper_finds_running_rows_by_index(filled: Conn) -> None:
+    worker = Worker(filled)
+    worker.claim(100, lease_s=-1)
+    with counted(filled) as read:
+        row = filled.execute("SELECT tasks_reap_expired() AS n").fetchone()
+    assert row == {"n": 100}
+    assert read["seq_scan"] == 0
+    assert read["idx_tup_fetch"] <= 1000
+
+
+def test_the_time_per_task_does_not_grow_with_the_batch(filled: Conn) -> None:
+    """A join of two batches without a hash would make 1,000 tasks a hundred times dearer than 100."""
+    worker = Worker(filled)
+
+    def per_task(batch: int, rounds: int) -> float:
+        best = float("inf")
+        for _ in range(rounds):
+            started = time.perf_counter()
+            ids = [row["id"] for row in worker.claim(batch)]
+            assert worker.complete(*ids) == set(ids)
+            best = min(best, time.perf_counter() - started)
+        return best / batch
+
+    small, middle, large = per_task(8, 20), per_task(100, 10), per_task(1000, 5)
+    assert middle < 2 * small
+    assert large < 3 * middle
+
+
+def test_the_indexes_are_those_of_the_design(conn: Conn) -> None:
+    """Each one costs every status change; a new one needs a reason and a line here."""
+    rows = conn.execute(
+        "SELECT indexrelid::regclass::text AS name FROM pg_index WHERE indrelid = 'tasks'::regclass"
+    ).fetchall()
+    assert {row["name"] for row in rows} == {
+        "tasks_pkey",
+        "ix_tasks_status_runafter",
+        "ix_tasks_created_at_desc",
+        "ix_tasks_type",
+        "ix_tasks_domain",
+        "ix_tasks_params_gin",
+        "ix_tasks_claim_queue",
+        "ix_tasks_claim_graph",
+        "ix_tasks_expires",
+        "ix_tasks_key_ended",
+        "ux_tasks_idempotency_key",
+    }
+
+
+def test_the_settings_of_the_engine_leave_nothing_behind(conn: Conn) -> None:
+    names = ("enable_seqscan", "enable_sort", "plan_cache_mode", "search_path", "jit")
+    query = "SELECT name, setting FROM pg_settings WHERE name = ANY (%s) ORDER BY name"
+    before = conn.execute(query, [list(names)]).fetchall()
+    worker = Worker(conn)
+    with conn.transaction():
+        worker.claim(5)
+        worker.complete()
+        assert conn.execute(query, [list(names)]).fetchall() == before
