@@ -113,11 +113,13 @@ class Claimer:
         while not await self._is_over():
             self.last_round_at = time.monotonic()
             if not self._wanted() and not self._completer.is_due() and self._unknown is None:
+                self._completer.report()
                 await self._nudge.sleep(self._sleep_s())
             elif self._must_reconcile or not self._link.is_up:
                 await self._reconnect()
             else:
                 await self._round(self._wanted())
+        self._completer.report()
 
     # -- deciding -----------------------------------------------------------------------------
 
@@ -151,14 +153,16 @@ class Claimer:
         free = self._ledger.free + (self._completer.next_finished if writes else 0)
         if self._options.max_tasks:
             free = min(free, self._options.max_tasks - self._tally.claimed)
-        if free < self._least and not self._runner.has_free_slot:
-            return 0
-        return max(free, 0)
+        return free if self._is_worth_claiming(free) else 0
+
+    def _is_worth_claiming(self, free: int) -> bool:
+        """Tell whether so much room deserves a claim: a batch, or a slot that nothing else fills."""
+        return free >= self._least or (free > 0 and self._runner.has_free_slot)
 
     def _sleep_s(self) -> float:
         """Return how long nothing will happen by itself; whatever happens earlier nudges."""
-        longest = self._longest_pause_s
-        if not self._gate.is_open or self._ledger.free <= 0:
+        longest = min(self._longest_pause_s, max(self._completer.due_in_s(), 0.001))
+        if not self._gate.is_open or not self._is_worth_claiming(self._ledger.free):
             return longest
         return min(max(self._look_at - time.monotonic(), 0.001), longest)
 
@@ -174,7 +178,12 @@ class Claimer:
         batch.withdraw = self._is_declared and self._busy_in_a_row >= 2
         sent_at = time.monotonic()
         try:
-            answer = await self._link.use(lambda engine: engine.exchange(batch))
+            sent = asyncio.ensure_future(self._link.use(lambda engine: engine.exchange(batch)))
+            # One turn of the loop and it is on its way; meanwhile there is something to write down.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            self._completer.report()
+            answer = await sent
         except SeedcoreError as error:
             await self._failed(shipment, wanted, error)
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 from seedcore.agent import envelope
 from seedcore.agent.executor import Outcome
 from seedcore.config.settings import Settings
-from seedcore.task.exchange import Answer, Batch, Failure, Lease, Note, Success
+from seedcore.task.exchange import Answer, Batch, ClaimedTask, Failure, Lease, Note, Success
 from seedcore.telemetry import logs
 from workers.ledger import Fate, Held, Ledger
 from workers.metrics import Metrics
@@ -75,6 +76,7 @@ class Completer:
         tally: Counted likewise, for the run's summary.
         nudge: Wakes whoever sends.
         is_idle: Tells whether nothing runs any more, so that waiting for company is pointless.
+        has_ready: Tells whether something waits for a slot, so that company will come.
     """
 
     def __init__(
@@ -86,12 +88,14 @@ class Completer:
         tally: Tally,
         nudge: Callable[[], None],
         is_idle: Callable[[], bool],
+        has_ready: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
         self._metrics = metrics
         self._tally = tally
         self._nudge = nudge
         self._is_idle = is_idle
+        self._has_ready = has_ready
         self._most = settings.dispatcher_flush_n
         self._enough = min(settings.claim_batch_size, self._most)
         self._patience_s = settings.dispatcher_flush_ms / 1000
@@ -101,6 +105,7 @@ class Completer:
         self._returned: deque[Lease] = deque()
         self._oldest_at = 0.0
         self._one_by_one = 0
+        self._reports: list[tuple[ClaimedTask, str, float, dict[str, Any]]] = []
 
     def __len__(self) -> int:
         """Count what waits to be written."""
@@ -184,13 +189,19 @@ class Completer:
 
     def is_due(self) -> bool:
         """Tell whether it is time to write."""
+        return self.due_in_s() <= 0
+
+    def due_in_s(self) -> float:
+        """Return the seconds until it is time to write, if nothing else ends; infinity for never."""
         if self._notes or self._returned:
-            return True
+            return 0.0
         if not self._finished:
-            return False
+            return math.inf
         if len(self._finished) >= self._enough or self._is_idle():
-            return True
-        return time.monotonic() - self._oldest_at >= min(_IDLE_FLUSH_S, self._patience_s)
+            return 0.0
+        # Company comes soon only while something waits for a slot.
+        patience = self._patience_s if self._has_ready() else min(_IDLE_FLUSH_S, self._patience_s)
+        return self._oldest_at + patience - time.monotonic()
 
     def take(self) -> Shipment:
         """Take what the next round trip carries out of the buffer."""
@@ -338,22 +349,29 @@ class Completer:
         self._report(finished.held, outcome, finished.seconds, **extra)
 
     def _report(self, held: Held, outcome: str, seconds: float, **extra: Any) -> None:
-        """Write the one canonical line of an attempt."""
-        task = held.task
-        self._metrics.finished(task.type, outcome, seconds)
-        logs.emit(
-            log,
-            logging.INFO,
-            "Finished an attempt",
-            event="task.finished",
-            task_id=task.id,
-            attempt=task.attempts,
-            type=task.type,
-            outcome=outcome,
-            duration_ms=round(seconds * 1000, 3),
-            queue_wait_ms=round(task.wait_s * 1000, 3),
-            **extra,
-        )
+        self._reports.append((held.task, outcome, seconds, extra))
+
+    def report(self) -> None:
+        """Write the one canonical line of each attempt that was settled since the last call.
+
+        Apart from settling, so that it can be done while the database works on the next batch.
+        """
+        reports, self._reports = self._reports, []
+        for task, outcome, seconds, extra in reports:
+            self._metrics.finished(task.type, outcome, seconds)
+            logs.emit(
+                log,
+                logging.INFO,
+                "Finished an attempt",
+                event="task.finished",
+                task_id=task.id,
+                attempt=task.attempts,
+                type=task.type,
+                outcome=outcome,
+                duration_ms=round(seconds * 1000, 3),
+                queue_wait_ms=round(task.wait_s * 1000, 3),
+                **extra,
+            )
 
 
 def _truncated(document: dict[str, Any], size: int) -> str:

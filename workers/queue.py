@@ -167,6 +167,7 @@ class QueueWorker:
             tally=tally,
             nudge=nudge,
             is_idle=lambda: runner.is_idle,
+            has_ready=lambda: bool(runner.ready),
         )
         runner = Runner(
             executor, settings, finished=completer.finish, store_progress=completer.note
@@ -243,6 +244,8 @@ class QueueWorker:
         # What has been imported stays for ever; collections need not look at it again and again.
         gc.collect()
         gc.freeze()
+        with contextlib.suppress(SeedcoreError):
+            await parts.link.open()  # else the main loop goes on trying
         self._instance.alive()
         parts.metrics.up.set(1)
         log.info(

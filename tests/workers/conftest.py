@@ -15,6 +15,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.program import Program
+from workers import probe
 
 ROOT = Path(__file__).parents[2]
 QUICK = {
@@ -74,6 +75,11 @@ class Worker:
             )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log.read_text()[-4000:]}") from None
+
+    def wait_running(self, count: int = 1) -> None:
+        """Wait until it really runs so many tasks; the database knows of a claim a moment earlier."""
+        path = Path(self.wait_for("worker.started")["health"].removeprefix("unix:"))
+        until(lambda: probe.status(path)["inflight_tasks"] == count, what=f"{count} running")
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)

@@ -17,7 +17,7 @@ def test_running_tasks_finish_and_prefetched_ones_go_back_at_once(
     first = submit("test.nap", seconds=1.5, p_priority=9)
     waiting = submit("test.nap", seconds=1.5)
     worker = start_worker("--concurrency", "1")
-    until(lambda: task(first)["status"] == "running" and task(waiting)["status"] == "running")
+    worker.wait_running()
 
     worker.signal(signal.SIGTERM)
     until(lambda: task(waiting)["status"] == "retry", timeout=1)
@@ -36,7 +36,7 @@ def test_work_is_cancelled_and_given_back_unspent_at_the_deadline(
 ) -> None:
     slow = submit("test.nap", seconds=60)
     worker = start_worker("--drain-timeout", "0.5")
-    until(lambda: task(slow)["status"] == "running")
+    worker.wait_running()
 
     worker.signal(signal.SIGTERM)
 
@@ -51,7 +51,7 @@ def test_a_second_signal_does_not_wait(
 ) -> None:
     slow = submit("test.nap", seconds=60)
     worker = start_worker("--drain-timeout", "50")
-    until(lambda: task(slow)["status"] == "running")
+    worker.wait_running()
 
     worker.signal(signal.SIGINT)
     worker.wait_for("worker.draining")
@@ -67,7 +67,7 @@ def test_a_thread_that_ignores_the_end_does_not_hold_the_process(
 ) -> None:
     deaf = submit("test.deaf", seconds=60)
     worker = start_worker("--drain-timeout", "0.2")
-    until(lambda: task(deaf)["status"] == "running")
+    worker.wait_running()
 
     worker.signal(signal.SIGTERM)
 
@@ -80,7 +80,7 @@ def test_a_tool_that_swallows_its_cancellation_does_not_hold_the_process(
 ) -> None:
     stubborn = submit("test.stubborn", seconds=60)
     worker = start_worker("--drain-timeout", "0.2")
-    until(lambda: task(stubborn)["status"] == "running")
+    worker.wait_running()
 
     worker.signal(signal.SIGTERM)
 

@@ -148,6 +148,7 @@ async def test_a_lost_answer_is_found_out_and_nothing_is_written_twice(
         tally=tally,
         nudge=lambda: None,
         is_idle=lambda: False,
+        has_ready=lambda: False,
     )
     good = Outcome(success=True, envelope={}, document="{}")
     bad = Outcome(success=False, envelope={}, document="{}", error="e", error_type="internal")

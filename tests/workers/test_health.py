@@ -177,14 +177,14 @@ def heard(receiver: socket.socket, wanted: str) -> list[str]:
 
 
 def test_systemd_hears_of_start_life_and_end(
-    start_worker: StartWorker, submit: Submit, systemd: socket.socket, home: Path, conn: Any
+    start_worker: StartWorker, submit: Submit, systemd: socket.socket, home: Path
 ) -> None:
     submit("test.nap", seconds=3)
     worker = start_worker(env={"NOTIFY_SOCKET": str(home / "notify"), "WATCHDOG_USEC": "3000000"})
     assert heard(systemd, "READY=1")[0].startswith("READY=1")
     heard(systemd, "WATCHDOG=1")
 
-    until(lambda: conn.execute("SELECT FROM tasks WHERE status = 'running'").rowcount == 1)
+    worker.wait_running()
     worker.signal(signal.SIGTERM)
 
     said = heard(systemd, "STOPPING=1")

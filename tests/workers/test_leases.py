@@ -96,7 +96,7 @@ def test_a_cancelled_task_is_stopped_at_the_next_renewal(
 ) -> None:
     slow = submit("test.nap", seconds=60)
     worker = start_worker(env={"DISPATCHER_RENEW_S": "0.4"})
-    until(lambda: task(slow)["status"] == "running")
+    worker.wait_running()
 
     conn.execute("SELECT tasks_cancel(ARRAY[%s]::uuid[], 'changed my mind')", (slow,))
 
@@ -172,11 +172,11 @@ def test_a_row_that_somebody_keeps_locked_does_not_hold_up_the_others(
 
 
 def test_sigusr1_tells_what_the_worker_is_doing(
-    start_worker: StartWorker, submit: Callable[..., str], task: Read
+    start_worker: StartWorker, submit: Callable[..., str]
 ) -> None:
     slow = submit("test.nap", seconds=30)
     worker = start_worker()
-    until(lambda: task(slow)["status"] == "running")
+    worker.wait_running()
 
     worker.signal(signal.SIGUSR1)
 

@@ -274,6 +274,26 @@ def test_an_idle_worker_is_small_and_quiet(start_worker: StartWorker, conn: Any)
     assert _cpu_s(worker.pid) - before < 0.04 * 4  # an idle core's noise; the mark is 1 %
 
 
+def test_a_worker_with_little_room_waits_for_more_without_spinning(
+    start_worker: StartWorker, submit: Submit, task: Read
+) -> None:
+    worker = start_worker("--concurrency", "4", env={"DISPATCHER_PREFETCH": "8"})
+    quick = [submit("test.nap", seconds=0.1, p_priority=9) for _ in range(3)]
+    for _ in range(40):
+        submit("test.nap", seconds=30)
+    until(lambda: {task(id_)["status"] for id_ in quick} == {"completed"})
+    time.sleep(1)
+    before = _wakeups(worker.pid)
+    time.sleep(2)
+    assert _wakeups(worker.pid) - before < 200
+
+
+def _wakeups(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = (line for line in status if line.startswith("voluntary_ctxt_switches"))
+    return int(line.split()[1])
+
+
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / 100
