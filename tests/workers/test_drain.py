@@ -78,7 +78,7 @@ def test_a_thread_that_ignores_the_end_does_not_hold_the_process(
 def test_a_tool_that_swallows_its_cancellation_does_not_hold_the_process(
     start_worker: StartWorker, submit: Callable[..., str], task: Read
 ) -> None:
-    stubborn = submit("test.stubborn", seconds=60)
+    submit("test.stubborn", seconds=60)
     worker = start_worker("--drain-timeout", "0.2")
     worker.wait_running()
 
