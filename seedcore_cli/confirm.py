@@ -55,6 +55,8 @@ def ask_for_name(
 
 def _answer(question: str) -> str:
     """Ask on standard error, so that standard output stays clean; end of input is no answer."""
-    sys.stderr.write(question)
+    from seedcore_cli.encode import printable
+
+    sys.stderr.write(printable(question))
     sys.stderr.flush()
     return sys.stdin.readline().strip()

@@ -106,6 +106,13 @@ def field(value: Any) -> str:
     return cell(value)
 
 
+def printable(text: str) -> str:
+    """Return text for standard error, where data may be quoted: its own line ends stay, the rest of the
+    control characters are shown.
+    """
+    return text if text.isprintable() else "\n".join(map(cell, text.split("\n")))
+
+
 def _visible(match: re.Match[str]) -> str:
     character = match.group()
     if character in _SHORT:

@@ -143,7 +143,12 @@ def _report(error: SeedcoreError, output_format: str | None) -> None:
         }
         text = json.dumps({"error": body}, ensure_ascii=False, default=str)
     else:
-        text = f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else "")
+        from seedcore_cli.encode import cell
+
+        # One line each, whatever a file or a server made us quote.
+        text = f"error: {cell(error.message)}" + (
+            f"\nhint: {cell(error.hint)}" if error.hint else ""
+        )
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

@@ -220,8 +220,10 @@ class Cli:
 def _to_stderr(text: str) -> None:
     if sys.stderr is None:
         return
+    from seedcore_cli.encode import printable
+
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
     except OSError:
         return  # nobody reads it; the data on standard output still counts

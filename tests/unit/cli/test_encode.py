@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from seedcore_cli.encode import cell, field, plain, to_json
+from seedcore_cli.encode import cell, field, plain, printable, to_json
 
 
 class Word(StrEnum):
@@ -65,3 +65,7 @@ def test_a_cell_is_one_line_and_harmless(value: Any, shown: str) -> None:
 
 def test_a_field_of_tsv_can_be_undone() -> None:
     assert field("C:\\new\tx") == "C:\\\\new\\tx"
+
+
+def test_quoted_data_can_not_drive_the_terminal() -> None:
+    assert printable("one\ntwo \x1b[31m\x07\u202e") == "one\ntwo \\x1b[31m\\x07\\u202e"
