@@ -7,6 +7,7 @@ that was given by options.
 from __future__ import annotations
 
 import difflib
+import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -42,8 +43,16 @@ class FieldError(UsageError):
 
 
 def _shown(value: Any) -> str:
-    text = repr(value) if not isinstance(value, str) else f'"{value}"'
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    """Return a wrong value as JSON writes it, or its beginning; one of megabytes isn't written out."""
+    text = ""
+    for piece in _written(value):
+        text += piece[:61]
+        if len(text) > 60:
+            return f"{text[:59]}…"
+    return text
+
+
+_written: Final = json.JSONEncoder(ensure_ascii=False, default=str).iterencode
 
 
 def _name(key: str, value: Any) -> str:
@@ -222,7 +231,7 @@ def _two_starts() -> FieldError:
 
 
 def _unknown(key: str) -> FieldError:
-    near = difflib.get_close_matches(key, READERS, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(key[:60], READERS, n=1, cutoff=0.6)
     cure = f'did you mean "{near[0]}"?' if near else "keys of your own belong into params"
     return FieldError(
         f"{_shown(key)} is not a field of a task; {cure}",

@@ -172,6 +172,14 @@ class Entry:
         )
 
 
+def _one_line_each(fault: InvalidJson, text: bytes) -> str | None:
+    """Return the cure for an object that goes on in the next line, as an indented one does."""
+    if fault.column is None or not text.lstrip().startswith(b"{"):
+        return None
+    ends_early = fault.column > len(text.decode(errors="replace").rstrip())
+    return "write each object in one line, as 'jq -c . FILE' does" if ends_early else None
+
+
 def read_entry(line: Line, rules: Rules) -> Entry:
     """Parse, check and lint one line; what is wrong with it is in the entry's `error`."""
     number, text = line
@@ -184,7 +192,9 @@ def read_entry(line: Line, rules: Rules) -> Entry:
     except InvalidJson as fault:
         # Well-formed, but nothing that can be kept: the linter's rule; else no JSON at all.
         code = fault.code if fault.pointer is None else "TI200"
-        entry.error = LineError(code, fault.reason, fault.pointer, fault.column)
+        entry.error = LineError(
+            code, fault.reason, fault.pointer, fault.column, _one_line_each(fault, text)
+        )
         return entry
     except FieldError as fault:
         entry.error = LineError(fault.code, fault.message, fault.pointer, hint=fault.hint)

@@ -36,8 +36,13 @@ def read_lines(stream: Readable, *, max_bytes: int) -> Iterator[Line]:
     Args:
         stream: NDJSON or one JSON array; the first character tells which.
         max_bytes: Longest document; a longer one is reported in its place, and skipped.
+
+    Raises:
+        UsageError: It is no text that could hold JSON, but compressed or in another encoding.
     """
-    block = stream.read(BLOCK_BYTES).removeprefix(b"\xef\xbb\xbf")
+    block = stream.read(BLOCK_BYTES)
+    _refuse_other_kinds(block)
+    block = block.removeprefix(b"\xef\xbb\xbf")
     # Blank lines before the first document still count as lines.
     skipped = 0
     while block and not block.strip(_SPACE):
@@ -47,6 +52,32 @@ def read_lines(stream: Readable, *, max_bytes: int) -> Iterator[Line]:
         yield from _array(stream, block.lstrip(_SPACE)[1:], max_bytes)
     else:
         yield from _ndjson(stream, block, skipped, max_bytes)
+
+
+_COMPRESSED: Final = {
+    b"\x1f\x8b": ("gzip", "gunzip -c FILE"),
+    b"\x28\xb5\x2f\xfd": ("Zstandard", "zstd -dc FILE"),
+    b"BZh": ("bzip2", "bunzip2 -c FILE"),
+    b"\xfd7zXZ": ("xz", "xz -dc FILE"),
+    b"PK\x03\x04": ("zip", "unzip -p FILE"),
+}
+
+
+def _refuse_other_kinds(block: bytes) -> None:
+    """Name what is known by its first bytes; line by line it would only be so much garbage."""
+    for magic, (name, command) in _COMPRESSED.items():
+        if block.startswith(magic):
+            raise UsageError(
+                f"the input is compressed with {name}; lines of JSON are read as plain text",
+                code="bulk.compressed",
+                hint=f"{command} | seedcore task submit -f -",
+            )
+    if block.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in block[:2]:
+        raise UsageError(
+            "the input is UTF-16; lines of JSON are read as UTF-8",
+            code="bulk.encoding",
+            hint="iconv -f UTF-16 -t UTF-8 FILE | seedcore task submit -f -",
+        )
 
 
 def _too_long(max_bytes: int, what: str) -> UsageError:

@@ -262,3 +262,39 @@ def test_a_database_that_is_down_or_empty_is_said_in_one_line(
     assert len(down.err.splitlines()) <= 2
     if form == "json":
         assert down.error["exit_code"] == 69
+
+
+def test_messages_quote_a_hostile_file_harmlessly(cli: Invoke) -> None:
+    lines = [
+        {"type": "a", "priority": "\x1b[2J\x07\u202e"},
+        {"type": "a", "\x1b[31m" + "k" * 100_000: 1},
+        {"type": "a", "params": [{"deep": ["x" * 100_000]}]},
+    ]
+    for line in lines:
+        result = cli(
+            "task", "submit", "-f", "-", input=json.dumps(line, ensure_ascii=False).encode()
+        )
+        assert result.code == 7
+        assert not set("\x1b\x07\u202e") & set(result.err + result.out)
+        assert len(result.err) < 1000
+
+
+def test_values_are_shown_as_json_writes_them(cli: Invoke) -> None:
+    result = cli("task", "submit", "-f", "-", input=b'{"type": true}')
+    assert "type is true; give text" in result.err
+    result = cli("task", "submit", "-f", "-", input=b'[[{"type": "a"}]]')
+    assert 'not [{"type": "a"}]' in result.err
+
+
+def test_an_object_over_several_lines_is_answered_with_the_cure(cli: Invoke) -> None:
+    result = cli("task", "submit", "-f", "-", input=b'{\n  "type": "a"\n}\n')
+    assert result.code == 7
+    assert "jq -c" in result.err
+    assert "--from-line 1" in result.err
+
+
+def test_compressed_input_stores_nothing(cli: Invoke, conn: Conn) -> None:
+    result = cli("task", "submit", "-f", "-", "-o", "json", input=b"\x1f\x8b\x08\x00")
+    assert (result.code, result.out) == (2, "")
+    assert json.loads(result.err)["error"]["code"] == "bulk.compressed"
+    assert count(conn) == 0

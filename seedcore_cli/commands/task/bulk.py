@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from seedcore.task.reading import Readable
 
 
+_LONGEST_POINTER = 160
+
+
 def submit_file(
     cli: Cli,
     stream: Readable,
@@ -99,8 +102,11 @@ def _rows(
 
 def _sentence(error: LineError) -> str:
     place = f"column {error.column}: " if error.column else ""
-    if not place and error.pointer and error.pointer.strip("/").split("/")[0] not in error.message:
-        place = f"{error.pointer}: "
+    pointer = error.pointer or ""
+    if len(pointer) > _LONGEST_POINTER:  # a key may be a megabyte long; -o json has all of it
+        pointer = pointer[: _LONGEST_POINTER - 1] + "…"
+    if not place and pointer and pointer.strip("/").split("/")[0] not in error.message:
+        place = f"{pointer}: "
     return place + error.message
 
 
@@ -148,7 +154,8 @@ def _conclude(
         hint = error.hint or "mend the line and submit the file again"
     elif stopped:
         message = f"stopped at line {line}: {_sentence(error)} ({counts} before it)"
-        hint = f"mend the line and go on with --from-line {summary.next_line}, or use --on-error continue"
+        cure = f"{error.hint}; then" if error.hint else "mend the line and"
+        hint = f"{cure} go on with --from-line {summary.next_line}, or use --on-error continue"
     else:
         refused = count_of(summary.failed, "line")
         message = f"{refused} refused, the first at {line}: {_sentence(error)} ({counts})"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 from typing import Any
 
 import pytest
@@ -133,3 +136,23 @@ def test_an_array_that_is_not_whole_is_told(text: bytes, message: str, number: i
 def test_empty_elements_reach_the_parser() -> None:
     assert read(b"[1,,2]") == [(1, b"1"), (2, b""), (3, b"2")]
     assert read(b"[1,]") == [(1, b"1"), (2, b"")]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "command"),
+    [
+        (gzip.compress(b'{"type": "a"}\n'), "gzip", "gunzip"),
+        (bz2.compress(b'{"type": "a"}\n'), "bzip2", "bunzip2"),
+        (lzma.compress(b'{"type": "a"}\n'), "xz", "xz -dc"),
+        ('{"type": "a"}\n'.encode("utf-16"), "UTF-16", "iconv"),
+        ('{"type": "a"}\n'.encode("utf-16-le"), "UTF-16", "iconv"),
+        ('{"type": "a"}\n'.encode("utf-16-be"), "UTF-16", "iconv"),
+    ],
+)
+def test_what_is_no_text_is_named_with_the_command_that_makes_it_text(
+    text: bytes, name: str, command: str
+) -> None:
+    with pytest.raises(UsageError, match=name) as caught:
+        read(text)
+    assert caught.value.hint is not None
+    assert command in caught.value.hint
