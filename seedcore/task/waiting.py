@@ -90,15 +90,17 @@ def wait(
         UsageError: There is no such state.
     """
     wanted = goal(for_)
-    wanted_ids = list(dict.fromkeys(ids))
+    open_ = list(dict.fromkeys(ids))
+    done: list[UUID] = []
     pauses = _Pauses(timeout_s)
     while True:
-        states = by_id(fetch(conn, queries.states, {"ids": wanted_ids}))
-        gone = [i for i in wanted_ids if i not in states]
+        states = by_id(fetch(conn, queries.states, {"ids": open_}))
+        gone = [i for i in open_ if i not in states]
         if gone:
             raise NotFound(f"there is no task {gone[0]}", code="task.not_found")
-        done = [i for i in wanted_ids if states[i]["status"] in wanted | FINAL]
-        if len(done) == len(wanted_ids) or (any_ and done):
+        done += [i for i in open_ if states[i]["status"] in wanted | FINAL]
+        open_ = [i for i in open_ if states[i]["status"] not in wanted | FINAL]
+        if not open_ or (any_ and done):
             outcomes = by_id(fetch(conn, queries.outcomes, {"ids": done}))
             return [
                 outcomes[i] | {"reached": outcomes[i]["status"] in wanted}
@@ -106,7 +108,6 @@ def wait(
                 if i in outcomes
             ]
         if not pauses.pause():
-            open_ = [i for i in wanted_ids if i not in done]
             raise _too_late(open_, states, for_, timeout_s or 0.0)
 
 
