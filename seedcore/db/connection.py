@@ -62,8 +62,8 @@ def configured(settings: Settings) -> str | None:
     try:
         parts = conninfo_to_dict(text)
     except psycopg.ProgrammingError as error:
-        # libpq quotes the part that it stumbled over, which may be the password.
-        reason = re.sub('"[^"]*"', "it", " ".join(str(error).split()))
+        # libpq quotes the part that it stumbled over, which may be the password, and hold quotes.
+        reason = re.sub('".*"', '"…"', " ".join(str(error).split()).replace('"="', "="))
         raise ConfigError(
             f"the database URL can't be read: {reason}",
             code="config.database_url",
@@ -195,15 +195,34 @@ def _open(text: str, autocommit: bool, row_factory: RowFactory[Any]) -> psycopg.
         ) from None
 
 
-def _unreachable(error: psycopg.OperationalError, text: str) -> Unavailable:
+_QUESTION = re.compile(r" Is the server running (?:on that host|locally) and accepting [^?]*\?")
+_MISCONFIGURED = re.compile(
+    r"invalid (?:port number|integer value|\w+ value)|definition of service|service file|"
+    r"could not (?:open|read) certificate|root certificate file .* does not exist|"
+    r"could not match \d+"
+)
+"""What libpq says about its own options; no waiting helps against that."""
+
+
+def _unreachable(error: psycopg.OperationalError, text: str) -> Unavailable | ConfigError:
     """Return the error for a connection that failed, by what libpq says.
 
     A refusal during the connection carries no SQLSTATE, only a sentence.
     """
-    said = mask_url(" ".join(str(error).split()))
+    # The question that libpq adds is put better, and once, by the hint.
+    said = _QUESTION.sub("", mask_url(" ".join(str(error).split())))
+    if _MISCONFIGURED.search(said):
+        return ConfigError(
+            f"the database connection is not valid: {said.removeprefix('connection is bad: ')}",
+            code="config.database_url",
+            hint="seedcore config show database_url --origin; also the variables PG* count",
+        )
     code, hint = "db.unavailable", "is the server up? see: seedcore db status"
-    if "authentication failed" in said or "no password supplied" in said:
+    refusals = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
+    if any(words in said for words in refusals):
         code, hint = "db.auth_failed", "check user and password: seedcore db url"
+    elif 'role "' in said and ("does not exist" in said or "not permitted to log in" in said):
+        code, hint = "db.auth_failed", "check the user: seedcore db url"
     elif 'database "' in said and "does not exist" in said:
         code, hint = "db.no_such_database", "check the name: seedcore db url"
     elif "too many clients" in said or "remaining connection slots" in said:

@@ -126,13 +126,55 @@ def test_unreadable_password_file_is_a_configuration_error(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://me:pass word@db", "mysql://me:secret@db/x", "nonsense"]
+    "url",
+    [
+        "postgresql://me:pass word@db",
+        'postgresql://me:"a"secret"b@db/x y',
+        'host=x password="my"secret word"',
+        "mysql://me:secret@db/x",
+        "nonsense",
+    ],
 )
 def test_unreadable_url_is_a_configuration_error_without_its_password(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         conninfo(Settings(database_url=url))
     assert "secret" not in caught.value.message
     assert "word" not in caught.value.message
+
+
+def test_unreadable_url_is_explained() -> None:
+    with pytest.raises(ConfigError, match='missing = after "…" in connection info string'):
+        conninfo(Settings(database_url="mysql://me:secret@db/x"))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://me@127.0.0.1:99999/x", "invalid port number"),
+        ("postgresql://me@127.0.0.1:abc/x", 'invalid integer value "abc"'),
+        ("postgresql://me@127.0.0.1/x?sslmode=bogus", "invalid sslmode value"),
+        ("service=nosuch", 'service "nosuch" not found'),
+    ],
+)
+def test_options_that_no_waiting_mends_are_configuration_errors(url: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        connect(Settings(database_url=url))
+    assert caught.value.exit_code == 78
+    assert caught.value.hint
+
+
+def test_unknown_role_is_named_with_its_cure(server_url: str) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(server_url)
+    url = psycopg.conninfo.make_conninfo(**{**parts, "user": "no_such_role", "password": "secret"})
+    with pytest.raises(Unavailable) as caught:
+        connect(Settings(database_url=url))
+    assert caught.value.code == "db.auth_failed"
+    assert "secret" not in caught.value.message
+
+
+def test_refused_connection_is_told_in_one_sentence() -> None:
+    with pytest.raises(Unavailable, match=r"Connection refused$"):
+        connect(Settings(database_url="postgresql://me@127.0.0.1:1/x"))
 
 
 def test_unmigrated_database_is_refused_with_the_command(blank_database_url: str) -> None:
