@@ -26,7 +26,7 @@ class Program:
         self.env = {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
-            "HOME": str(home),
+            "HOME": str(home / "user"),
             "XDG_CONFIG_HOME": str(home / "config"),
             "XDG_DATA_HOME": str(home / "share"),
             "XDG_RUNTIME_DIR": str(home),

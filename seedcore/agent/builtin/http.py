@@ -85,7 +85,7 @@ def request_tool(allow: str) -> Tool[..., Any]:
             async with clock:
                 return await _follow(first, allowed, max_bytes)
         except TimeoutError:
-            raise ToolError(f"{_shown(first.url)} did not answer within {limit:.3g} s") from None
+            raise ToolError(f"{_shown(first.url)} did not answer within {limit:.2g} s") from None
         except aiohttp.InvalidURL:
             raise ToolError(f"{_shown(first.url)} can't be called", permanent=True) from None
         except aiohttp.ClientError as error:
