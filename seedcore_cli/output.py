@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TextIO
@@ -106,9 +107,10 @@ class Printer:
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines that are the data itself, whatever the format, as they come."""
-        for line in lines:
-            self._write(line + "\n")
-        self.flush()
+        with _ended(lines):
+            for line in lines:
+                self._write(line + "\n")
+            self.flush()
 
     def text(self, text: str) -> None:
         """Write text that is the data itself (SQL, a unit file, a schema), whatever the format."""
@@ -131,12 +133,6 @@ class Printer:
         return self._stream.isatty()
 
     def _rows(self, rows: Iterator[Row], columns: Sequence[Column], *, each: bool) -> None:
-        # The first row is fetched before anything is written: when fetching it fails, standard
-        # output stays empty and the error stands alone.
-        first = next(rows, None)
-        shown = self._chosen(columns, first)
-        if first is not None:
-            rows = chain([first], rows)
         writer = {
             "json": self._json,
             "jsonl": self._jsonl,
@@ -144,8 +140,13 @@ class Printer:
             "name": self._names,
             "tsv": self._tsv,
         }.get(self.format, self._table)
-        writer(rows if first is not None else iter(()), shown, each)
-        self.flush()
+        with _ended(rows):
+            # The first row is fetched before anything is written: when fetching it fails, standard
+            # output stays empty and the error stands alone.
+            first = next(rows, None)
+            shown = self._chosen(columns, first)
+            writer(iter(()) if first is None else chain([first], rows), shown, each)
+            self.flush()
 
     def _json(self, rows: Iterator[Row], shown: Sequence[Column], each: bool) -> None:
         opening = "["
@@ -217,6 +218,19 @@ class Printer:
         if flush or now - self._flushed > _FLUSH_S:
             self.flush()
             self._flushed = now
+
+
+@contextmanager
+def _ended(rows: Iterable[Any]) -> Generator[None]:
+    """End the generator that makes the rows together with the writing, however that ends.
+
+    It may hold a transaction open, which has to be over before the connection is closed.
+    """
+    try:
+        yield
+    finally:
+        if isinstance(rows, Generator):
+            rows.close()
 
 
 def _yaml(document: Any) -> str:

@@ -46,6 +46,8 @@ class BulkSummary:
         warnings: Warnings of the linter.
         codes: How often each error code occurred.
         next_line: What `from_line` has to be to go on; None when all lines were judged.
+        kept: With `atomic`, whether everything is stored; None while the commit is under way, whose
+            outcome nobody knows if it breaks off.
     """
 
     lines: int = 0
@@ -55,6 +57,7 @@ class BulkSummary:
     warnings: int = 0
     codes: dict[str, int] = field(default_factory=dict[str, int])
     next_line: int | None = None
+    kept: bool | None = False
 
     def count(self, results: Sequence[LineResult]) -> None:
         """Add the results of some lines."""
@@ -154,15 +157,16 @@ class BulkSubmission:
         self._stops = stops
         self._atomic = atomic
 
-    def __iter__(self) -> Iterator[LineResult]:
+    def __iter__(self) -> Generator[LineResult]:
         """Yield a result for every line that was judged.
 
         Raises:
             SeedcoreError: The database failed; `summary` tells how far it got.
         """
-        for results in self._all_or_nothing() if self._atomic else self._in_batches():
-            self.summary.count(results)
-            yield from results
+        with closing(self._all_or_nothing() if self._atomic else self._in_batches()) as batches:
+            for results in batches:
+                self.summary.count(results)
+                yield from results
 
     def _in_batches(self) -> Generator[list[LineResult]]:
         """Store batch by batch; while the database works on one, the next is read."""
@@ -184,7 +188,7 @@ class BulkSubmission:
         """Whether the batch ended at a line that stops everything."""
         return bool(self._stops and judged and judged[-1].error and judged[-1].status is None)
 
-    def _all_or_nothing(self) -> Iterator[list[LineResult]]:
+    def _all_or_nothing(self) -> Generator[list[LineResult]]:
         """Hold the results back until everything is stored; in a file, as there may be millions."""
         with tempfile.TemporaryFile() as spool:
             bad: LineResult | None = None
@@ -199,6 +203,8 @@ class BulkSubmission:
                     pickle.dump(results, spool)
                 if bad:
                     raise psycopg.Rollback(transaction)
+                self.summary.kept = None
+            self.summary.kept = not bad
             if bad:
                 self.summary.next_line = self._from_line
                 yield [bad]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -102,7 +102,7 @@ def inspect(
     return row
 
 
-def list_tasks(conn: psycopg.Connection[Any], selection: Selection) -> Iterator[Row]:
+def list_tasks(conn: psycopg.Connection[Any], selection: Selection) -> Generator[Row]:
     """Yield the selected tasks, without params and results.
 
     Newest-first lists are read page by page, so that a slow reader holds no snapshot open; other

@@ -27,9 +27,9 @@ def count(conn: Conn) -> int:
 
 IN_TRANSACTION = (
     "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-    "AND application_name LIKE 'seedcore task%' AND xact_start IS NOT NULL)"
+    "AND application_name LIKE 'seedcore task%' AND state = 'idle in transaction')"
 )
-"""Sessions of the program that hold a transaction open."""
+"""Sessions of the program that hold a transaction open; a single statement is none."""
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,34 @@ def test_an_interrupted_atomic_file_leaves_nothing(seedcore: Program, conn: Conn
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "stopped; nothing was stored\n")
     assert count(conn) == 0
+
+
+def test_an_atomic_file_that_is_stored_is_not_called_undone(seedcore: Program, conn: Conn) -> None:
+    process = seedcore.start("task", "submit", "-f", "-", "--atomic", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write('{"type": "a"}\n' * 3000)
+    process.stdin.close()
+    process.stdin = None
+    wait_for(conn, "(SELECT count(*) FROM tasks) = 3000")  # and now nobody reads the results
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err == "stopped; everything was stored before that\n"
+
+
+@pytest.mark.parametrize("command", ["export", "list --limit 0 --sort type"])
+def test_interrupted_reading_of_many_rows_is_silent(
+    seedcore: Program, conn: Conn, command: str
+) -> None:
+    conn.execute(
+        "INSERT INTO tasks (type, status) SELECT 'a', 'queued' FROM generate_series(1, 5000)"
+    )
+    process = seedcore.start("task", *command.split())
+    wait_for(conn, f"{IN_TRANSACTION} > 0")
+    time.sleep(0.1)  # until the pipe that nobody reads is full
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "")
 
 
 def wait_for(conn: Conn, condition: LiteralString) -> None:
@@ -142,9 +170,7 @@ def test_a_million_rows_would_not_be_held_in_memory(seedcore: Program, conn: Con
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    assert (
-        used.ru_maxrss < 150_000
-    )  # the rows alone are 40 MB, as Python objects three times that
+    assert used.ru_maxrss < 150_000  # the rows alone are 40 MB, as Python objects three times that
 
 
 def test_inspect_shows_a_task_again_when_it_changes(

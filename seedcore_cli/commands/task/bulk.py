@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from seedcore.errors import PartialFailure, SeedcoreError
@@ -61,7 +62,7 @@ def submit_file(
             dry_run=dry_run,
         )
         first_bad: list[tuple[int, LineError]] = []
-        rows = _rows(submission, first_bad, only_errors=only_errors, dry_run=dry_run)
+        rows = _rows(iter(submission), first_bad, only_errors=only_errors, dry_run=dry_run)
         try:
             # Results come in bursts of a batch; writing each through would cost more than the COPY.
             cli.printer.stream(rows, BULK, flush=False)
@@ -75,29 +76,38 @@ def submit_file(
 
 
 def _rows(
-    results: Any, first_bad: list[tuple[int, LineError]], *, only_errors: bool, dry_run: bool
+    results: Generator[LineResult],
+    first_bad: list[tuple[int, LineError]],
+    *,
+    only_errors: bool,
+    dry_run: bool,
 ) -> Generator[dict[str, Any]]:
-    result: LineResult
-    for result in results:
-        error = result.error
-        if error is not None and result.status is None and not first_bad:
-            first_bad.append((result.line, error))
-        if only_errors and error is None:
-            continue
-        row: dict[str, Any] = {
-            "line": result.line,
-            "id": result.id,
-            "status": result.status,
-            "created": result.created,
-            "error": None if error is None else _sentence(error),
-        }
-        if error is not None:
-            row |= {"code": error.code, "pointer": error.pointer, "hint": error.hint}
-        if result.warnings:
-            row["warnings"] = list(result.warnings)
-        if dry_run:
-            row["dry_run"] = True
-        yield row
+    with closing(results):
+        for result in results:
+            error = result.error
+            if error is not None and result.status is None and not first_bad:
+                first_bad.append((result.line, error))
+            if only_errors and error is None:
+                continue
+            yield _row(result, dry_run=dry_run)
+
+
+def _row(result: LineResult, *, dry_run: bool) -> dict[str, Any]:
+    error = result.error
+    row: dict[str, Any] = {
+        "line": result.line,
+        "id": result.id,
+        "status": result.status,
+        "created": result.created,
+        "error": None if error is None else _sentence(error),
+    }
+    if error is not None:
+        row |= {"code": error.code, "pointer": error.pointer, "hint": error.hint}
+    if result.warnings:
+        row["warnings"] = list(result.warnings)
+    if dry_run:
+        row["dry_run"] = True
+    return row
 
 
 def _sentence(error: LineError) -> str:
@@ -119,7 +129,11 @@ def _say_how_far(
     from_line: int,
 ) -> None:
     next_line = summary.next_line or from_line
-    if atomic or next_line <= from_line:
+    if atomic and summary.kept:
+        so_far = "everything was stored before that"
+    elif atomic and summary.kept is None:
+        so_far = "whether everything or nothing was stored is not known; see: seedcore task list"
+    elif atomic or next_line <= from_line:
         so_far = "nothing was stored"
     else:
         so_far = f"the lines before {next_line} are done; go on with --from-line {next_line}"

@@ -23,6 +23,8 @@ def list_(cli: Cli, *, chosen: Conditions, limit: Limit = 50, sort: Sort = None)
 
     See also: seedcore help selectors
     """
+    from contextlib import closing
+
     from seedcore.task.service import list_tasks
 
     count = 0
@@ -31,9 +33,10 @@ def list_(cli: Cli, *, chosen: Conditions, limit: Limit = 50, sort: Sort = None)
 
         def counted():
             nonlocal count
-            for row in rows:
-                count += 1
-                yield row
+            with closing(rows):
+                for row in rows:
+                    count += 1
+                    yield row
 
         cli.printer.many(counted(), LIST)
     if limit and count == limit:
