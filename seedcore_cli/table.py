@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seedcore_cli.encode import cell
+from seedcore_cli.encode import cell, printable, to_json
 
 if TYPE_CHECKING:
     from seedcore_cli.output import Column
 
 _UNLIMITED = 10_000
 _ID_CHARACTERS = 8
+_ONE_LINE = 60
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -79,8 +80,16 @@ def write_object(
     table.add_column(overflow="fold", no_wrap=not tty)
     for column in columns:
         value = row.get(column.key)
-        table.add_row(Text(column.key), _text(value, column, tty=False, color=color))
+        text = _document(value) or _text(value, column, tty=False, color=color)
+        table.add_row(Text(column.key), text)
     _write(stream, console, table)
+
+
+def _document(value: Any) -> Text | None:
+    """Return a nested value that is too long for one line spread over several, else None."""
+    if not isinstance(value, dict | list) or len(cell(value)) <= _ONE_LINE:
+        return None
+    return Text(printable(to_json(value, indent=True)))
 
 
 def _text(value: Any, column: Column, *, tty: bool, color: bool) -> Text:

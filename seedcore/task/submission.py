@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from seedcore.db import set_actor
 from seedcore.db.errors import translated
 from seedcore.errors import Duplicate, NotFound, UsageError
+from seedcore.task.ids import new_id
 from seedcore.task.intake import check
 from seedcore.task.line import OnConflict, Unique
 from seedcore.task.lint import Finding, compact_json, lint_instance, refused
@@ -103,7 +104,7 @@ def submit(
                 "idempotency_key": new.idempotency_key,
                 "depends_on": _dependencies(conn, new.depends_on),
                 "hold": new.hold,
-                "id": new.id,
+                "id": new.id or new_id(),
                 "unique": unique,
             },
         )

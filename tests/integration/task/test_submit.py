@@ -26,6 +26,7 @@ def hints(**values: Any) -> dict[str, Any]:
 def test_a_plain_task_is_queued_with_defaults(conn: Conn) -> None:
     done = submit(conn, NewTask(type="echo", params={"a": [1, None, "ü"]}))
     assert done.id is not None
+    assert UUID(str(done.id)).version == 7
     row = task(conn, done.id)
     assert (done.created, done.status) == (True, TaskStatus.QUEUED)
     assert row["params"] == {"a": [1, None, "ü"]}
