@@ -163,7 +163,7 @@ def test_one_object_in_each_form() -> None:
 def test_a_long_document_in_one_object_is_spread_over_lines() -> None:
     stream = io.StringIO()
     note = {"name": "x" * 60, "tags": ["a", "\x1b[2J"]}
-    Printer("table", stream=stream).one({"id": ID4, "note": note}, COLUMNS[:1] + COLUMNS[3:])
+    Printer("wide", stream=stream).one({"id": ID4, "note": note}, COLUMNS[:1] + COLUMNS[3:])
     lines = stream.getvalue().splitlines()
     assert lines[1].split() == ["note", "{"]
     assert [line.strip() for line in lines[2:]] == [
