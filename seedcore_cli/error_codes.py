@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -11,6 +12,16 @@ from typing import NamedTuple
 from seedcore import errors
 
 _PACKAGES = ("seedcore", "seedcore_cli", "workers")
+_RAISED = re.compile(
+    r"RAISE EXCEPTION '(?P<message>(?:[^']|'')*)'[^;]*?"
+    r"ERRCODE = '(?P<state>SC\d{3})'[^;]*?DETAIL = '(?P<code>[^']+)'"
+)
+_STATES = {
+    "SC404": errors.NotFound,
+    "SC409": errors.Conflict,
+    "SC422": errors.UsageError,
+    "SC423": errors.LockBusy,
+}
 
 
 class ErrorCode(NamedTuple):
@@ -40,7 +51,19 @@ def error_codes() -> list[ErrorCode]:
         for error in _codes(tree, exits):
             if error.code not in found or not found[error.code].message.strip("."):
                 found[error.code] = error
+    for error in _raised_in_sql():
+        found.setdefault(error.code, error)
     return [found[code] for code in sorted(found)]
+
+
+def _raised_in_sql() -> Iterator[ErrorCode]:
+    """Yield what the database's own functions raise; see `seedcore.db.errors`."""
+    from seedcore.db.migrate.scripts import default_directory
+
+    for file in sorted((default_directory() / "sql").glob("*.sql")):
+        for raised in _RAISED.finditer(file.read_text(encoding="utf-8")):
+            message = raised["message"].replace("%", "...").replace("''", "'")
+            yield ErrorCode(raised["code"], _STATES[raised["state"]].exit_code, message)
 
 
 def _trees(folder: Traversable) -> Iterator[ast.Module]:
