@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -19,7 +20,7 @@ from seedcore.db.embedded import EmbeddedServer
 from seedcore.db.embedded.binaries import installation
 from seedcore.db.embedded.identity import server_identity
 from seedcore.db.embedded.layout import Layout
-from seedcore.errors import ConfigError
+from seedcore.errors import ConfigError, SeedcoreError, Unavailable
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes users, so it needs root")
 
@@ -195,6 +196,41 @@ def test_home_directory_of_an_account_is_not_opened(
     with pytest.raises(ConfigError, match="is not ours to open"):
         EmbeddedServer(home, unsafe=True).ensure_running()
     assert _mode(home) == 0o700
+
+
+def test_a_file_in_place_of_the_home_is_named(folder: Path) -> None:
+    home = folder / "taken"
+    home.touch()
+    server = EmbeddedServer(home)
+    for use in (server.status, server.ensure_running, server.stop):
+        with pytest.raises(ConfigError, match=r"taken.*Not a directory") as caught:
+            use()
+        assert caught.value.hint is not None
+        assert "SEEDCORE_HOME" in caught.value.hint
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("option", "kind", "code"),
+    [("ro", ConfigError, "db.home_unusable"), ("rw,size=16k", Unavailable, "db.disk_full")],
+)
+def test_disk_that_takes_nothing_is_named(
+    folder: Path, option: str, kind: type[SeedcoreError], code: str
+) -> None:
+    root = folder / "full" / "postgres"
+    root.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", option, "tmpfs", str(root)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount here")
+    try:
+        if option != "ro":
+            with suppress(OSError):
+                (root / "ballast").write_bytes(bytes(1 << 16))
+        with pytest.raises(kind) as caught:
+            EmbeddedServer(folder / "full").ensure_running()
+        assert caught.value.code == code
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
 
 
 @as_root

@@ -20,6 +20,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from seedcore.db.embedded import binaries, locks, postmaster
+from seedcore.db.embedded.faults import explained
 from seedcore.db.embedded.initialise import SUPERUSER, failure
 from seedcore.db.embedded.launch import Launched, launch
 from seedcore.db.embedded.layout import PORT, Layout, prepare_root
@@ -87,12 +88,10 @@ class EmbeddedServer:
         """Return the server's state from two small files and a lock; nothing is started.
 
         Raises:
-            ConfigError: The files belong to another user.
+            ConfigError: The files can't be used, because they belong to another user or the like.
         """
-        try:
+        with explained(self.layout):
             return self._status()
-        except PermissionError as error:
-            raise _foreign(self.layout, error) from error
 
     def _status(self) -> Status:
         data = self.layout.data
@@ -141,7 +140,10 @@ class EmbeddedServer:
         while True:
             prepare_root(self.layout)  # each time: another process may be removing it
             try:
-                with self.administration(timeout_s=max(0.0, end - time.monotonic())):
+                with (
+                    explained(self.layout),
+                    self.administration(timeout_s=max(0.0, end - time.monotonic())),
+                ):
                     return self._start(end)
             except LockBusy as error:
                 if time.monotonic() >= end:
@@ -171,12 +173,12 @@ class EmbeddedServer:
             Unavailable: There is no server yet.
             ConfigError: The password file is gone or can't be read.
         """
-        found = postmaster.read_pid_file(self.layout.pid_file)
-        folder = (found.socket_dir if found else None) or self.layout.socket
         role = SUPERUSER if superuser else ROLE
         path = self.layout.superuser_password if superuser else self.layout.password
         try:
-            password = path.read_text(encoding="utf-8").strip()
+            with explained(self.layout):
+                found = postmaster.read_pid_file(self.layout.pid_file)
+                password = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             if self.layout.major() is None:
                 raise Unavailable(
@@ -187,8 +189,7 @@ class EmbeddedServer:
             raise ConfigError(
                 f"the password file {path} is missing", code="db.no_password"
             ) from None
-        except PermissionError as error:
-            raise _foreign(self.layout, error) from error
+        folder = (found.socket_dir if found else None) or self.layout.socket
         host = quote(str(folder), safe="")
         return f"postgresql://{role}:{password}@/{quote(database, safe='')}?host={host}&port={PORT}"
 
@@ -242,7 +243,7 @@ class EmbeddedServer:
         if not self.layout.root.exists():
             return False
         prepare_root(self.layout)
-        with self.administration():
+        with explained(self.layout), self.administration():
             existed = self.layout.major() is not None
             try:
                 self.stop("fast", 30.0)
@@ -283,12 +284,3 @@ class EmbeddedServer:
                 )
             time.sleep(pause)
             pause = min(pause * 1.5, 0.1)
-
-
-def _foreign(layout: Layout, error: PermissionError) -> ConfigError:
-    return ConfigError(
-        f"the embedded server in {layout.root} belongs to another user ({error.strerror}: "
-        f"{error.filename})",
-        code="db.home_of_another_user",
-        hint="set SEEDCORE_HOME to a folder of your own, or SEEDCORE_DATABASE_URL to a server",
-    )
