@@ -225,6 +225,8 @@ def _unreachable(error: psycopg.OperationalError, text: str) -> Unavailable | Co
         code, hint = "db.auth_failed", "check the user: seedcore db url"
     elif 'database "' in said and "does not exist" in said:
         code, hint = "db.no_such_database", "check the name: seedcore db url"
+    elif "No space left on device" in said:
+        code, hint = "db.disk_full", "free space on the disk of the database, then retry"
     elif "too many clients" in said or "remaining connection slots" in said:
         code, hint = "db.too_many_connections", "stop idle clients, or raise max_connections"
     elif "starting up" in said or "recovery" in said:

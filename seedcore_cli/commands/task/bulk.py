@@ -138,7 +138,7 @@ def _say_how_far(
     else:
         so_far = f"the lines before {next_line} are done; go on with --from-line {next_line}"
     if isinstance(error, SeedcoreError):
-        error.hint = f"{error.hint}; {so_far}" if error.hint else so_far
+        error.hint = f"{error.hint.rstrip('.')}; {so_far}" if error.hint else so_far
     elif not isinstance(error, BrokenPipeError):
         cli.note(f"stopped; {so_far}")
 
