@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -28,6 +28,7 @@ from seedcore.task.exchange import (
     Owner,
     Success,
 )
+from seedcore.task.wire import Call, Wire
 
 queries = Queries("seedcore.task", "engine.sql")
 T = TypeVar("T")
@@ -47,6 +48,13 @@ def attentive(conninfo: str, *, patience_s: float = 30.0) -> str:
         keepalives_count=3,
         tcp_user_timeout=int(patience_s * 1000),
     )
+
+
+class Sent(NamedTuple):
+    """A batch on its way: the names of its parts, and their rows to come."""
+
+    names: tuple[str, ...]
+    rows: asyncio.Future[list[list[Any]]]
 
 
 class Engine:
@@ -70,8 +78,15 @@ class Engine:
     ) -> None:
         self._connection = connection
         self._owner = owner
-        self._prepare = prepare
         self._timeout_s = timeout_s
+        self._wire = Wire(connection, prepare=prepare, timeout_s=timeout_s)
+        self._claim = {
+            "owner": owner.id,
+            "lease_s": repr(float(owner.lease_s)),
+            "locked_by": owner.logical_id,
+            "types": None if owner.filter.types is None else _text_array(owner.filter.types),
+            "domains": None if owner.filter.domains is None else _text_array(owner.filter.domains),
+        }
 
     @classmethod
     async def connect(
@@ -85,7 +100,10 @@ class Engine:
         """
         with translated():
             connection = await psycopg.AsyncConnection.connect(
-                attentive(conninfo), autocommit=True, prepare_threshold=5 if prepare else None
+                attentive(conninfo),
+                autocommit=True,
+                prepare_threshold=None,
+                client_encoding="UTF8",
             )
             if prepare:
                 await connection.execute(
@@ -98,59 +116,47 @@ class Engine:
         """Close the connection; what it was doing is rolled back by the server."""
         await self._connection.close()
 
-    async def exchange(self, batch: Batch) -> Answer:
-        """Send everything in `batch` as one transaction and return what came of it.
+    def send(self, batch: Batch) -> Sent:
+        """Put everything in `batch` on the wire as one transaction, before this returns."""
+        owner = self._owner.id
+        calls: dict[str, Call] = {}
+        if batch.successes:
+            calls["completed"] = Call(queries.complete, _successes(owner, batch.successes))
+        if batch.failures:
+            failures = _failures(owner, batch.failures)
+            failures["default_max"] = str(self._owner.max_attempts)
+            calls["decided"] = Call(queries.retry_or_fail, failures)
+        if batch.notes:
+            calls["noted"] = Call(queries.note_progress, _successes(owner, batch.notes))
+        if batch.returned:
+            returned = _leases(owner, batch.returned)
+            returned["default_max"] = str(self._owner.max_attempts)
+            calls["returned"] = Call(queries.give_back, returned)
+        if batch.declare:
+            calls["declared"] = Call(
+                queries.declare_waiting, {"owner": owner}, ends_transaction=True
+            )
+        elif batch.withdraw:
+            calls["withdrawn"] = Call(queries.withdraw_waiting, {"owner": owner})
+        if batch.limit > 0:
+            calls["claimed"] = Call(queries.claim, {**self._claim, "limit": str(batch.limit)})
+        if batch.ask_next:
+            calls["next_due"] = Call(queries.next_due, {})
+        return Sent(tuple(calls), self._wire.send(list(calls.values())))
+
+    async def receive(self, sent: Sent) -> Answer:
+        """Wait for what came of a batch.
 
         Raises:
             Unavailable: The connection broke or stalled; whether the batch was stored is unknown.
             SeedcoreError: The database refused it, and nothing of it was stored.
         """
-        return await self._within_time(self._exchange(batch))
-
-    async def _exchange(self, batch: Batch) -> Answer:
-        owner = self._owner.id
-        cursors: dict[str, psycopg.AsyncCursor[tuple[Any, ...]]] = {}
-
-        async def send(name: str, statement: LiteralString, parameters: dict[str, Any]) -> None:
-            cursors[name] = await self._connection.execute(
-                statement, parameters, prepare=self._prepare
-            )
-
         with translated():
-            async with self._connection.pipeline() as pipeline:
-                if batch.successes:
-                    await send("completed", queries.complete, _successes(owner, batch.successes))
-                if batch.failures:
-                    failures = _failures(owner, batch.failures)
-                    failures["default_max"] = self._owner.max_attempts
-                    await send("decided", queries.retry_or_fail, failures)
-                if batch.notes:
-                    await send("noted", queries.note_progress, _successes(owner, batch.notes))
-                if batch.returned:
-                    returned = _leases(owner, batch.returned)
-                    returned["default_max"] = self._owner.max_attempts
-                    await send("returned", queries.give_back, returned)
-                if batch.declare:
-                    await send("declared", queries.declare_waiting, {"owner": owner})
-                    await pipeline.sync()
-                elif batch.withdraw:
-                    await send("withdrawn", queries.withdraw_waiting, {"owner": owner})
-                if batch.limit > 0:
-                    await send("claimed", queries.claim, self._claim(batch.limit))
-                if batch.ask_next:
-                    await send("next_due", queries.next_due, {})
-            return await _answer(cursors)
+            return _answer(dict(zip(sent.names, await sent.rows, strict=True)))
 
-    def _claim(self, limit: int) -> dict[str, Any]:
-        owner = self._owner
-        return {
-            "owner": owner.id,
-            "limit": limit,
-            "lease_s": owner.lease_s,
-            "locked_by": owner.logical_id,
-            "types": owner.filter.types,
-            "domains": owner.filter.domains,
-        }
+    async def exchange(self, batch: Batch) -> Answer:
+        """Send a batch and wait for what came of it; raises as `receive` does."""
+        return await self.receive(self.send(batch))
 
     async def cancel_own(self, ids: Sequence[str], reason: str) -> list[str]:
         """Cancel tasks that this worker holds and return the ids that were."""
@@ -214,19 +220,15 @@ class Engine:
         )
 
 
-async def _answer(cursors: Mapping[str, psycopg.AsyncCursor[tuple[Any, ...]]]) -> Answer:
-    async def rows(name: str) -> list[tuple[Any, ...]]:
-        cursor = cursors.get(name)
-        return await cursor.fetchall() if cursor is not None else []
-
-    claimed = [ClaimedTask(*row) for row in await rows("claimed")]
+def _answer(rows: Mapping[str, list[Any]]) -> Answer:
+    claimed = [ClaimedTask(*row) for row in rows.get("claimed", ())]
     claimed.sort(key=_claim_order)
-    next_due = await rows("next_due")
+    next_due = rows.get("next_due")
     return Answer(
-        completed=frozenset(row[0] for row in await rows("completed")),
-        decided={row[0]: (row[1], row[2]) for row in await rows("decided")},
-        returned=frozenset(row[0] for row in await rows("returned")),
-        noted=frozenset(row[0] for row in await rows("noted")),
+        completed=frozenset(row[0] for row in rows.get("completed", ())),
+        decided={row[0]: (row[1], row[2]) for row in rows.get("decided", ())},
+        returned=frozenset(row[0] for row in rows.get("returned", ())),
+        noted=frozenset(row[0] for row in rows.get("noted", ())),
         claimed=claimed,
         next_due_s=next_due[0][0] if next_due else None,
     )
@@ -237,7 +239,9 @@ def _claim_order(task: ClaimedTask) -> tuple[int, float, str]:
     return (-task.priority, task.due_at, task.id)
 
 
-def _leases(owner: str, leases: Sequence[Lease | Success | Failure | Note]) -> dict[str, Any]:
+def _leases(
+    owner: str, leases: Sequence[Lease | Success | Failure | Note]
+) -> dict[str, str | None]:
     return {
         "owner": owner,
         "ids": _array(lease.id for lease in leases),
@@ -245,13 +249,13 @@ def _leases(owner: str, leases: Sequence[Lease | Success | Failure | Note]) -> d
     }
 
 
-def _successes(owner: str, successes: Sequence[Success | Note]) -> dict[str, Any]:
+def _successes(owner: str, successes: Sequence[Success | Note]) -> dict[str, str | None]:
     parameters = _leases(owner, successes)
     parameters["results"] = _text_array(success.result_json for success in successes)
     return parameters
 
 
-def _failures(owner: str, failures: Sequence[Failure]) -> dict[str, Any]:
+def _failures(owner: str, failures: Sequence[Failure]) -> dict[str, str | None]:
     parameters = _leases(owner, failures)
     parameters["reasons"] = _text_array(failure.reason for failure in failures)
     parameters["results"] = _text_array(failure.result_json for failure in failures)
