@@ -113,9 +113,11 @@ class Claimer:
         while not await self._is_over():
             self.last_round_at = time.monotonic()
             if not self._wanted() and not self._completer.is_due() and self._unknown is None:
+                self._runner.start()
                 self._completer.report()
                 await self._nudge.sleep(self._sleep_s())
             elif self._must_reconcile or not self._link.is_up:
+                self._runner.start()
                 await self._reconnect()
             else:
                 await self._round(self._wanted())
@@ -178,12 +180,11 @@ class Claimer:
         batch.withdraw = self._is_declared and self._busy_in_a_row >= 2
         sent_at = time.monotonic()
         try:
-            sent = asyncio.ensure_future(self._link.use(lambda engine: engine.exchange(batch)))
-            # One turn of the loop and it is on its way; meanwhile there is something to write down.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            receive = self._link.send(batch)
+            # While the database works on that, so do the slots, and there is something to write down.
+            self._runner.start()
             self._completer.report()
-            answer = await sent
+            answer = await receive()
         except SeedcoreError as error:
             await self._failed(shipment, wanted, error)
             return

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from seedcore.errors import ConfigError, NotMigrated, SeedcoreError, Unavailable
 from seedcore.task.engine import Engine
-from seedcore.task.exchange import Owner
+from seedcore.task.exchange import Answer, Batch, Owner
 
 T = TypeVar("T")
 
@@ -90,6 +90,16 @@ class Link:
             raise
         finally:
             self.in_use = False
+
+    def send(self, batch: Batch) -> Callable[[], Awaitable[Answer]]:
+        """Put a batch on the wire at once and return what waits for its answer; see `use`.
+
+        The connection is up, and nothing else uses it before the answer is there.
+        """
+        engine = self._engine
+        assert engine is not None  # noqa: S101 - the caller looks
+        sent = engine.send(batch)
+        return lambda: self.use(lambda _: engine.receive(sent))
 
     async def close(self) -> None:
         """Give the connection up."""

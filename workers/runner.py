@@ -64,9 +64,8 @@ class Runner:
         return not self.ready and len(self.running) < self._concurrency
 
     def add(self, held: Iterable[Held]) -> None:
-        """Take on claimed tasks, in the order in which they are to start."""
+        """Take on claimed tasks, in the order in which they are to start; see `start`."""
         self.ready.extend(held)
-        self._fill()
 
     def take_ready(self) -> list[Held]:
         """Hand out what has not started, for giving it back."""
@@ -95,7 +94,8 @@ class Runner:
             if now >= held.overdue_at:
                 self.stop(held, Fate.TIMEOUT)
 
-    def _fill(self) -> None:
+    def start(self) -> None:
+        """Fill the free slots. Apart from `add`, so that the next round trip can leave before."""
         loop = asyncio.get_running_loop()
         while self.ready and len(self.running) < self._concurrency:
             held = self.ready.popleft()
@@ -118,7 +118,7 @@ class Runner:
         finally:
             del self.running[held.task.id]
             self._finished(held, outcome)
-            self._fill()
+            self.start()
 
     async def _attempt(self, held: Held) -> Outcome:
         task = held.task
