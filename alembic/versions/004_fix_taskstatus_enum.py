@@ -8,7 +8,7 @@ from __future__ import annotations
 from seedcore.db.migrate import ops
 
 revision = "004"
-down_revision = "001"
+down_revision = "003"
 branch_labels = None
 depends_on = None
 

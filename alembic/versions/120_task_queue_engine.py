@@ -10,7 +10,7 @@ from __future__ import annotations
 from seedcore.db.migrate import ops
 
 revision = "120"
-down_revision = "007"
+down_revision = "119"
 branch_labels = None
 depends_on = None
 
