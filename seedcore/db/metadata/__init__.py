@@ -6,7 +6,7 @@ server's own definitions, stored after each revision (`seedcore_objects`).
 
 from __future__ import annotations
 
-from seedcore.db.metadata import facts, tasks
+from seedcore.db.metadata import facts, pkg, tasks
 from seedcore.db.metadata.base import metadata
 
-__all__ = ["facts", "metadata", "tasks"]
+__all__ = ["facts", "metadata", "pkg", "tasks"]
