@@ -1,6 +1,8 @@
-"""Task proto plan."""
+"""Keep the plan that was made for a task."""
 
 from __future__ import annotations
+
+from seedcore.db.migrate import ops
 
 revision = "124"
 down_revision = "123"
@@ -9,8 +11,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    ops.run_sql("124_task_proto_plan.sql")
 
 
 def downgrade() -> None:
-    pass
+    ops.require_empty("task_proto_plan")
+    ops.run_sql("124_task_proto_plan.down.sql")

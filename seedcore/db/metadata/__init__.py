@@ -6,7 +6,7 @@ server's own definitions, stored after each revision (`seedcore_objects`).
 
 from __future__ import annotations
 
-from seedcore.db.metadata import facts, pkg, tasks
+from seedcore.db.metadata import energy, facts, outbox, pkg, registry, routing, tasks
 from seedcore.db.metadata.base import metadata
 
-__all__ = ["facts", "metadata", "pkg", "tasks"]
+__all__ = ["energy", "facts", "metadata", "outbox", "pkg", "registry", "routing", "tasks"]
