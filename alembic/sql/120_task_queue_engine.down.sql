@@ -46,7 +46,9 @@ DROP TABLE IF EXISTS queue_waiters;
 DROP TABLE IF EXISTS queue_lanes;
 DROP TABLE IF EXISTS task_schedules;
 DROP TABLE IF EXISTS task_events;
-DROP TABLE IF EXISTS task_depends_on_task;
+-- 008 made the table.
+ALTER TABLE task_depends_on_task DROP COLUMN IF EXISTS required;
+COMMENT ON TABLE task_depends_on_task IS 'src waits for dst';
 
 DROP INDEX IF EXISTS ux_tasks_idempotency_key;
 DROP INDEX IF EXISTS ix_tasks_key_ended;

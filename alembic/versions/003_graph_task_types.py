@@ -1,6 +1,8 @@
-"""Graph task types."""
+"""Show graph tasks in a view of their own, and make one with a short call."""
 
 from __future__ import annotations
+
+from seedcore.db.migrate import ops
 
 revision = "003"
 down_revision = "002"
@@ -9,8 +11,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    ops.run_sql("003_graph_tasks.sql")
+    ops.run_sql("003_create_functions.sql")
 
 
 def downgrade() -> None:
-    pass
+    ops.run_sql("003_graph_task_types.down.sql")

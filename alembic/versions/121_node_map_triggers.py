@@ -1,6 +1,12 @@
-"""Node map triggers."""
+"""Let the node map follow the tables of the graph's entities.
+
+What is there is mapped first; what comes meanwhile is mapped again under the triggers' locks, which
+finds little. `tasks` is locked last and for an instant.
+"""
 
 from __future__ import annotations
+
+from seedcore.db.migrate import ops
 
 revision = "121"
 down_revision = "120"
@@ -9,8 +15,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    ops.run_sql("121_node_map.sql")
+    ops.run_sql("121_backfill.sql")
+    ops.run_sql("121_triggers.sql")
+    ops.run_sql("121_backfill.sql")
+    ops.run_sql("121_task_triggers.sql")
 
 
 def downgrade() -> None:
-    pass
+    ops.run_sql("121_node_map_triggers.down.sql")
