@@ -6,7 +6,18 @@ server's own definitions, stored after each revision (`seedcore_objects`).
 
 from __future__ import annotations
 
-from seedcore.db.metadata import energy, facts, outbox, pkg, registry, routing, tasks
+from seedcore.db.metadata import cortex, energy, facts, graph, outbox, pkg, registry, routing, tasks
 from seedcore.db.metadata.base import metadata
 
-__all__ = ["energy", "facts", "metadata", "outbox", "pkg", "registry", "routing", "tasks"]
+__all__ = [
+    "cortex",
+    "energy",
+    "facts",
+    "graph",
+    "metadata",
+    "outbox",
+    "pkg",
+    "registry",
+    "routing",
+    "tasks",
+]

@@ -25,3 +25,9 @@ time = sa.DateTime(timezone=True)
 def column(name: str, kind: TypeEngine[Any], *, null: bool = False) -> sa.Column[Any]:
     """Return a column; defaults are compared by their hashes, like everything that is an expression."""
     return sa.Column(name, kind, nullable=null)
+
+
+def scoped(table: str) -> sa.Column[Any]:
+    """Return the column that says under which policy snapshot a row of the table was made."""
+    key = sa.ForeignKey("pkg_snapshots.id", ondelete="RESTRICT", name=f"fk_{table}_snapshot_id")
+    return sa.Column("snapshot_id", key, nullable=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from seedcore.db.metadata.base import column, metadata, time
+from seedcore.db.metadata.base import column, metadata, scoped, time
 
 facts = sa.Table(
     "facts",
@@ -21,7 +21,7 @@ facts = sa.Table(
     column("object_data", JSONB(), null=True),
     column("valid_from", time, null=True),
     column("valid_to", time, null=True),
-    column("snapshot_id", sa.Integer(), null=True),
+    scoped("facts"),
     column("pkg_rule_id", sa.Text(), null=True),
     column("pkg_provenance", JSONB(), null=True),
     column("validation_status", sa.Text(), null=True),

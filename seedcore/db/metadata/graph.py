@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import BYTEA, JSONB, UUID
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from seedcore.db.metadata.base import column, metadata, time
+from seedcore.db.metadata.base import column, metadata, scoped, time
 
 
 class Vector(UserDefinedType[Any]):
@@ -63,6 +63,8 @@ graph_node_map = sa.Table(
     column("ext_text_id", sa.Text(), null=True),
     column("created_at", time),
     column("updated_at", time),
+    scoped("graph_node_map"),
+    sa.Index("idx_graph_node_map_snapshot_id", "snapshot_id", "node_type"),
     sa.UniqueConstraint("node_type", "ext_table", "ext_uuid", name="uq_graph_node_map_uuid"),
     sa.UniqueConstraint("node_type", "ext_table", "ext_text_id", name="uq_graph_node_map_text"),
 )
@@ -258,13 +260,16 @@ def _embeddings(dim: int) -> sa.Table:
         column("content_sha256", sa.Text(), null=True),
         column("created_at", time),
         column("updated_at", time),
+        scoped(name),
+        sa.Index(f"idx_{name}_snapshot_id", "snapshot_id", "label"),
         sa.PrimaryKeyConstraint("node_id", "label", "encoder_id"),
         sa.Index(f"idx_{name}_label", "label", "node_id"),
         sa.Index(f"idx_{name}_encoder", "encoder_id"),
     )
 
 
-def _hnsw(name: str, on: Any, operators: str, where: str | None = None) -> None:
+def hnsw(name: str, on: Any, operators: str, where: str | None = None) -> None:
+    """Describe a vector index of the usual size."""
     sa.Index(
         name,
         on,
@@ -277,10 +282,10 @@ def _hnsw(name: str, on: Any, operators: str, where: str | None = None) -> None:
 
 graph_embeddings_128 = _embeddings(128)
 graph_embeddings_1024 = _embeddings(1024)
-_hnsw("idx_graph_embeddings_128_emb", graph_embeddings_128.c.emb, "vector_cosine_ops")
+hnsw("idx_graph_embeddings_128_emb", graph_embeddings_128.c.emb, "vector_cosine_ops")
 _half = sa.cast(graph_embeddings_1024.c.emb, HalfVector(1024))
 for _name, _where in (("task", "="), ("world", "<>")):
-    _hnsw(
+    hnsw(
         f"idx_graph_embeddings_1024_{_name}_emb",
         _half,
         "halfvec_cosine_ops",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from seedcore.db.metadata.base import column, metadata, task_status, time
+from seedcore.db.metadata.base import column, metadata, scoped, task_status, time
 
 seedcore_settings = sa.Table(
     "seedcore_settings",
@@ -46,6 +46,7 @@ tasks = sa.Table(
     column("started_at", time, null=True),
     column("finished_at", time, null=True),
     column("lapses", sa.Integer()),
+    scoped("tasks"),
 )
 _claim_order = (tasks.c.priority.desc(), sa.func.coalesce(tasks.c.run_after, tasks.c.created_at))
 _claimable = "status IN ('queued', 'retry')"
@@ -93,6 +94,21 @@ sa.Index(
     tasks.c.idempotency_key,
     unique=True,
     postgresql_where=sa.text(f"{_has_key} AND status NOT IN ('failed', 'cancelled')"),
+)
+sa.Index("idx_tasks_snapshot_id", tasks.c.snapshot_id, postgresql_using="brin")
+sa.Index(
+    "idx_tasks_snapshot_status",
+    tasks.c.snapshot_id,
+    tasks.c.status,
+    postgresql_where=sa.text("snapshot_id IS NOT NULL"),
+)
+_multimodal = tasks.c.params.op("->")(sa.text("'multimodal'"))
+sa.Index(
+    "idx_tasks_multimodal_fast",
+    _multimodal.label("multimodal"),
+    postgresql_using="gin",
+    postgresql_ops={"multimodal": "jsonb_path_ops"},
+    postgresql_where=sa.text("params ? 'multimodal'"),
 )
 
 task_depends_on_task = sa.Table(
