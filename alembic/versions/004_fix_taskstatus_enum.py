@@ -14,6 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    ops.run_sql("004_dependent_views.sql")
     ops.run_sql("004_fix_taskstatus_enum.sql")
 
 
