@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, UUID
@@ -37,7 +37,8 @@ class HalfVector(Vector):
         return "HALFVEC" if self.dim is None else f"HALFVEC({self.dim})"
 
 
-ischema_names["vector"] = Vector
+# How reflection finds the type; the table's own annotation knows only SQLAlchemy's types.
+cast("dict[str, Any]", ischema_names)["vector"] = Vector
 
 _KINDS: dict[str, tuple[str, str, type[TypeEngine[Any]]]] = {
     "task": ("tasks", "id", UUID),
