@@ -71,7 +71,6 @@ BEGIN
     END IF;
     v_query := l2_normalize(query_vector);
     v_half := v_query::halfvec(1024);
-    v_rows := v_wanted * 4 + 20;
     -- Vectors of two encoders have nothing to do with each other.
     SELECT array_agg(c.encoder_id), max(c.model) INTO v_encoders, v_model
     FROM encoder AS c
@@ -89,6 +88,7 @@ BEGIN
     FOREACH v_tier IN ARRAY c_tiers LOOP
         CONTINUE WHEN memory_tier_filter <> v_tier;
         v_exact := false;
+        v_rows := v_wanted * 4 + 20;
         LOOP
             IF v_tier = 'event_working' THEN
                 v_found := ARRAY(
@@ -151,7 +151,10 @@ BEGIN
                                         ELSE e.emb::halfvec(1024) <=> v_half END
                           LIMIT v_rows) AS r);
             END IF;
-            EXIT WHEN v_exact OR (SELECT count(DISTINCT h.id) FROM unnest(v_found) AS h) >= v_wanted;
+            EXIT WHEN (SELECT count(DISTINCT h.id) FROM unnest(v_found) AS h) >= v_wanted
+                   OR v_exact AND cardinality(v_found) < v_rows;
+            -- Again without the index; when that too was full of the same few, with more.
+            v_rows := v_rows * CASE WHEN v_exact THEN 8 ELSE 1 END;
             v_exact := true;
         END LOOP;
         v_hits := v_hits || v_found;

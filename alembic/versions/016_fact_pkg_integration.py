@@ -1,7 +1,7 @@
 """Tie facts to policy snapshots, and ask what holds of a subject or held at a time.
 
 Locks: the key takes `facts` and `pkg_snapshots` against writers for an instant; on a filled table it is
-validated, and valid_from set row by row, while writers go on.
+validated, and old rows mended, while writers go on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def upgrade() -> None:
     ops.run_sql("016_fact_pkg_integration.sql")
     ops.run_sql("016_functions.sql")
     ops.let_go("facts")
-    ops.run_sql("016_valid_from.sql")
+    ops.run_sql("016_repair.sql")
     ops.let_go("facts")
     ops.validate("facts", "fk_facts_snapshot_id")
 
