@@ -79,6 +79,14 @@ CREATE TABLE IF NOT EXISTS pkg_rollout_events (
     reason            TEXT,
     created_at        TIMESTAMPTZ NOT NULL DEFAULT now()
 );
+-- Some databases made by hand have events, without plans.
+ALTER TABLE pkg_rollout_events
+    ADD COLUMN IF NOT EXISTS from_percent      INTEGER,
+    ADD COLUMN IF NOT EXISTS is_rollback       BOOLEAN NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS actor             TEXT NOT NULL DEFAULT 'system',
+    ADD COLUMN IF NOT EXISTS plan_id           BIGINT REFERENCES pkg_rollout_plans (id) ON DELETE RESTRICT,
+    ADD COLUMN IF NOT EXISTS validation_run_id BIGINT REFERENCES pkg_validation_runs (id) ON DELETE RESTRICT,
+    ADD COLUMN IF NOT EXISTS reason            TEXT;
 CREATE INDEX IF NOT EXISTS idx_rollout_events_lane ON pkg_rollout_events (target, region, created_at DESC);
 COMMENT ON TABLE pkg_rollout_events IS 'every change of what a lane serves; written by a trigger, never changed';
 COMMENT ON COLUMN pkg_rollout_events.from_percent IS 'share that the lane served before, of whatever snapshot; null for a new lane';

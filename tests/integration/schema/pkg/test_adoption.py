@@ -46,6 +46,14 @@ CREATE TABLE pkg_promotions (
   reason TEXT,
   created_at TIMESTAMPTZ NOT NULL DEFAULT now()
 );
+CREATE TABLE pkg_rollout_events (
+  id BIGSERIAL PRIMARY KEY,
+  target TEXT NOT NULL,
+  region TEXT NOT NULL DEFAULT 'global',
+  snapshot_id INT NOT NULL REFERENCES pkg_snapshots(id),
+  to_percent INT NOT NULL,
+  created_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
 CREATE VIEW pkg_active_artifact AS SELECT s.id FROM pkg_snapshots s;
 CREATE FUNCTION pkg_promote_snapshot(p_snapshot_id INT, p_env pkg_env, p_actor TEXT, p_reason TEXT)
 RETURNS VOID LANGUAGE sql AS 'SELECT NULL::void';
@@ -54,6 +62,7 @@ VALUES ('v1', 'prod', repeat('a', 64), true), ('v2', 'dev', repeat('b', 64), fal
 INSERT INTO pkg_policy_rules (snapshot_id, rule_name, rule_source) VALUES (1, 'r', '');
 INSERT INTO pkg_snapshot_artifacts VALUES (1, 'wasm_pack', 'x', 'stale');
 INSERT INTO pkg_promotions (snapshot_id, actor) VALUES (2, 'ann');
+INSERT INTO pkg_rollout_events (target, snapshot_id, to_percent) VALUES ('router', 2, 50);
 """
 
 
@@ -74,6 +83,9 @@ def test_tables_made_by_hand_are_adopted(adopted: psycopg.Connection[Any]) -> No
         assert conn.execute("SELECT env, action, forced FROM pkg_promotions").fetchall() == [
             ("dev", "promote", False)
         ]
+        conn.execute("SELECT pkg_set_lane('router', NULL, 2, 60, 'bob')")
+        events = conn.execute("SELECT to_percent, actor FROM pkg_rollout_events ORDER BY id")
+        assert events.fetchall() == [(50, "system"), (60, "bob")]
         # A version goes from one environment to the other; rules go with their snapshot, audits don't.
         conn.execute("INSERT INTO pkg_snapshots (version, checksum) VALUES ('v2', repeat('c', 64))")
         conn.execute("UPDATE pkg_policy_rules SET engine = 'rego', snapshot_id = 3")

@@ -173,6 +173,21 @@ def test_promotions_that_expect_nothing_follow_each_other(
     assert [a[1:3] for a in audit(conn) if a[2] != "v1"] == [("v1", "v2")]
 
 
+def test_a_promotion_under_way_holds_up_nobody_who_uses_the_snapshot(
+    conn: Conn, other: Conn
+) -> None:
+    found = policy.green(conn, "v1")
+    other.execute("SET lock_timeout = '2s'")
+    with conn.transaction():
+        policy.promote(conn, found)
+        policy.insert(
+            other, "pkg_evaluations",
+            snapshot_id=found, target="router", input_digest="", outcome="ok", duration_ms=1,
+        )  # fmt: skip
+        policy.validate(other, found)
+    assert policy.active(conn) == found
+
+
 def test_a_promotion_taken_back_leaves_the_next_one_free(conn: Conn, other: Conn) -> None:
     first, second = policy.green(conn, "v1"), policy.green(conn, "v2")
     with conn.transaction(force_rollback=True):
