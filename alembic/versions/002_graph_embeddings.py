@@ -50,6 +50,7 @@ def upgrade() -> None:
     ops.run_sql("002_graph_embeddings.sql")
     for name, table, definition in INDEXES:
         ops.create_index(name, table, definition)
+    ops.run_sql("002_index_comments.sql")
 
 
 def downgrade() -> None:

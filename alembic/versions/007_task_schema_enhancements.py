@@ -29,6 +29,7 @@ def upgrade() -> None:
     ops.validate("tasks", "ck_tasks_attempts_nonneg")
     for name, definition in INDEXES:
         ops.create_index(name, "tasks", definition)
+    ops.run_sql("007_index_comments.sql")
 
 
 def downgrade() -> None:

@@ -51,6 +51,7 @@ def upgrade() -> None:
     ops.run_sql("008_node_map.sql")
     ops.run_sql("008_nodes.sql")
     ops.run_sql("008_edges.sql")
+    ops.let_go("tasks")
     ops.run_sql("008_edge_views.sql")
     ops.run_sql("008_edges_map.sql")
     ops.run_sql("008_task_embeddings.sql")
@@ -108,6 +109,7 @@ def upgrade() -> None:
     )
     for name, table, definition in INDEXES:
         ops.create_index(name, table, definition)
+    ops.run_sql("008_index_comments.sql")
 
 
 def downgrade() -> None:

@@ -35,6 +35,7 @@ def upgrade() -> None:
     ops.run_sql("010_views.sql")
     for name, definition in INDEXES:
         ops.create_index(name, "facts", definition)
+    ops.run_sql("010_index_comments.sql")
 
 
 def downgrade() -> None:

@@ -18,6 +18,7 @@ INDEXES = (
 def upgrade() -> None:
     ops.run_sql("011_fact_nodes.sql")
     ops.run_sql("011_edges.sql")
+    ops.let_go("tasks")
     ops.run_sql("011_edge_views.sql")
     ops.validate("task_reads_fact", "task_reads_fact_task_id_fkey", "task_reads_fact_fact_id_fkey")
     ops.validate(
@@ -25,6 +26,7 @@ def upgrade() -> None:
     )
     for name, table, definition in INDEXES:
         ops.create_index(name, table, definition)
+    ops.run_sql("011_index_comments.sql")
 
 
 def downgrade() -> None:

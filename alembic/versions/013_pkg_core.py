@@ -15,6 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     ops.run_sql("013_pkg_core.sql")
+    ops.run_sql("013_index_comments.sql")
 
 
 def downgrade() -> None:

@@ -23,6 +23,7 @@ def upgrade() -> None:
     ops.run_sql("014_snapshot_digest.sql")
     for name, definition in INDEXES:
         ops.create_index(name, "pkg_device_versions", definition)
+    ops.run_sql("014_index_comments.sql")
 
 
 def downgrade() -> None:

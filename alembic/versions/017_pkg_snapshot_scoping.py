@@ -30,6 +30,7 @@ INDEXES = (
 
 def upgrade() -> None:
     ops.run_sql("017_pkg_snapshot_scoping.sql")
+    ops.let_go("tasks")
     ops.run_sql("017_functions.sql")
     with op.get_context().autocommit_block():
         ops.run_sql("017_backfill.sql")
@@ -38,6 +39,7 @@ def upgrade() -> None:
     ops.validate("facts", "chk_facts_pkg_rule_requires_snapshot")
     for name, table, definition in INDEXES:
         ops.create_index(name, table, definition)
+    ops.run_sql("017_index_comments.sql")
 
 
 def downgrade() -> None:

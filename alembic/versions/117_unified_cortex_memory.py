@@ -59,6 +59,7 @@ def upgrade() -> None:
     )
     for name, table, definition in INDEXES:
         ops.create_index(name, table, definition)
+    ops.run_sql("117_index_comments.sql")
 
 
 def downgrade() -> None:

@@ -89,6 +89,7 @@ def upgrade() -> None:
         "(idempotency_key) WHERE idempotency_key IS NOT NULL AND status NOT IN ('failed', 'cancelled')",
         unique=True,
     )
+    ops.run_sql("120_index_comments.sql")
 
 
 def downgrade() -> None:

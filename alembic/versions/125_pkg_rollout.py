@@ -34,6 +34,7 @@ def upgrade() -> None:
         ops.run_sql(name)
     for name, definition in INDEXES:
         ops.create_index(name, "pkg_evaluations", definition)
+    ops.run_sql("125_index_comments.sql")
 
 
 def downgrade() -> None:
