@@ -50,8 +50,10 @@ class Writer(threading.Thread):
             while not self.stopped.is_set():
                 for statement in (
                     "INSERT INTO tasks (type, status) VALUES ('writer', 'created')",
-                    "UPDATE tasks SET description = 'seen' WHERE id = (SELECT id FROM tasks"
-                    " WHERE type = 'writer' LIMIT 1)",
+                    (
+                        "UPDATE tasks SET description = 'seen' WHERE id = (SELECT id FROM tasks"
+                        " WHERE type = 'writer' LIMIT 1)"
+                    ),
                 ):
                     began = time.perf_counter()
                     conn.execute(statement)

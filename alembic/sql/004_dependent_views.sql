@@ -56,16 +56,15 @@ BEGIN
         END LOOP;
         v_text := regexp_replace(v_text, '\((\w+\.)?status\)::text', '\1status', 'g');
         BEGIN
-            EXECUTE format('CREATE VIEW %s AS %s', v_view.name, v_text);
-        EXCEPTION WHEN undefined_function OR datatype_mismatch OR undefined_object OR invalid_text_representation
-                       OR wrong_object_type OR undefined_table OR undefined_column THEN
-            -- Ours are made anew by a later revision, whatever they were.
-            IF v_view.name ~ '^(graph_tasks|task_embeddings|tasks_missing|v_unified_cortex)' THEN
-                CONTINUE;
-            END IF;
-            RAISE EXCEPTION 'view % can''t be made again over the converted tasks: %', v_view.name, SQLERRM
-                USING ERRCODE = 'SC409', DETAIL = 'migrate.view_in_the_way',
-                      HINT = format('DROP VIEW %s, run the migration, make the view again', v_view.name);
+            EXECUTE format('CREATE VIEW %s AS %s', v_view.name, v_view.definition);
+        EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_text_representation THEN
+            BEGIN
+                EXECUTE format('CREATE VIEW %s AS %s', v_view.name, v_text);
+            EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_text_representation THEN
+                RAISE EXCEPTION 'view % can''t be made again over the converted tasks: %', v_view.name, SQLERRM
+                    USING ERRCODE = 'SC409', DETAIL = 'migrate.view_in_the_way',
+                          HINT = format('DROP VIEW %s, run the migration, make the view again', v_view.name);
+            END;
         END;
         IF v_view.comment IS NOT NULL THEN
             EXECUTE format('COMMENT ON VIEW %s IS %L', v_view.name, v_view.comment);

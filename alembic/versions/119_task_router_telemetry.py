@@ -21,6 +21,7 @@ INDEXES = (
 
 def upgrade() -> None:
     ops.run_sql("119_task_router_telemetry.sql")
+    ops.let_go("tasks")
     for name, definition in INDEXES:
         ops.create_index(name, "task_router_telemetry", definition)
     ops.run_sql("119_telemetry_comments.sql")

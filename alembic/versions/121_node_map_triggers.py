@@ -20,6 +20,7 @@ def upgrade() -> None:
     ops.run_sql("121_triggers.sql")
     ops.run_sql("121_backfill.sql")
     ops.run_sql("121_task_triggers.sql")
+    ops.let_go("tasks")
 
 
 def downgrade() -> None:

@@ -12,6 +12,7 @@ depends_on = None
 
 def upgrade() -> None:
     ops.run_sql("124_task_proto_plan.sql")
+    ops.let_go("tasks")
 
 
 def downgrade() -> None:

@@ -8,7 +8,7 @@ drop is counted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, LiteralString, cast
 
@@ -76,6 +76,7 @@ class Obstacle:
     cure: str
 
     def __str__(self) -> str:
+        """Say it in a sentence."""
         return f"{self.object} {self.found}"
 
 
@@ -98,6 +99,7 @@ class Conversion:
     drops: bool = False
 
     def __str__(self) -> str:
+        """Say it in a line."""
         return f"{self.object}: {self.rows} rows: {self.action}"
 
 
@@ -227,7 +229,8 @@ def _wanted(script: str) -> _Wanted:
 def _relations(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Obstacle]:
     rows = connection.execute(queries.relations, {"names": list(wanted.relations)}).fetchall()
     for name, letter, _, _, has_comment in rows:
-        kind, should = _KINDS.get(letter, letter), wanted.relations[name]
+        kind: str = _KINDS.get(letter, str(letter))
+        should = wanted.relations[name]
         if kind == should == "view" and not has_comment and not wanted.handles(name):
             yield Obstacle(
                 f"view {name}",
@@ -236,9 +239,7 @@ def _relations(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator
             )
         if kind == should or name in _MOVED:
             continue
-        renamed = "TABLE" if kind == "composite type" else kind.upper()
-        if kind == "composite type":
-            renamed = "TYPE"
+        renamed = "TYPE" if kind == "composite type" else kind.upper()
         yield Obstacle(
             f"{kind} {name}",
             f"is where a revision makes {'an' if should[0] in 'aeiou' else 'a'} {should}",
@@ -551,99 +552,74 @@ def _not_jsonb(connection: psycopg.Connection[Any], column: str) -> tuple[int, s
 
 
 def _conversions(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Conversion]:
-    columns = _task_columns(connection) if wanted.relations.get("tasks") == "table" else {}
-    for revision, thing, action, query, drops in _counts(connection, columns, wanted):
+    found: dict[str, dict[str, str]] = {}
+    tables = sorted({c.table for c in _COUNTS})
+    for table, column, kind, *_ in connection.execute(queries.columns, {"names": tables}):
+        if table in wanted.relations:
+            found.setdefault(table, {})[column] = re.sub(r"\(.*?\)", "", kind)
+    for entry in _COUNTS:
+        kind = found.get(entry.table, {}).get(entry.column)
+        if kind is None or kind == entry.unless:
+            continue
+        query = f"SELECT count(*) FROM {entry.table} WHERE {entry.condition}"
         row = connection.execute(cast("LiteralString", query)).fetchone()
         if row and row[0]:
-            yield Conversion(revision, thing, action, row[0], drops)
+            yield Conversion(
+                entry.revision, f"{entry.table}.{entry.column}", entry.action, row[0], entry.drops
+            )
 
 
-def _counts(
-    connection: psycopg.Connection[Any], columns: dict[str, str], wanted: _Wanted
-) -> Iterable[tuple[str, str, str, str, bool]]:
-    if columns:
-        if columns.get("status") != "taskstatus":
-            yield (
-                "004",
-                "tasks.status",
-                "converted to taskstatus",
-                "SELECT count(*) FROM tasks",
-                False,
-            )
-        elif "status" in columns:
-            yield (
-                "004", "tasks.status", "labels in capitals become small",
-                "SELECT count(*) FROM tasks WHERE status::text <> lower(status::text)", False,
-            )  # fmt: skip
-        for name in ("attempts", "drift_score", "params", "created_at", "updated_at"):
-            if name in columns:
-                yield (
-                    "005", f"tasks.{name}", "no value: the default",
-                    f"SELECT count(*) FROM tasks WHERE {name} IS NULL", False,
-                )  # fmt: skip
-        yield (
-            "005", "tasks.type", "unfinished ones of older graph types become graph",
-            f"SELECT count(*) FROM tasks WHERE type IN ({_LEGACY_GRAPH})"
-            " AND lower(status::text) IN ('created', 'queued', 'running', 'retry')", False,
-        )  # fmt: skip
-        if {columns.get("params"), columns.get("result")} - {None, "jsonb"}:
-            yield (
-                "007",
-                "tasks.params, result",
-                "converted to jsonb",
-                "SELECT count(*) FROM tasks",
-                False,
-            )
-        if "attempts" in columns:
-            yield (
-                "007", "tasks.attempts", "below zero: none",
-                "SELECT count(*) FROM tasks WHERE attempts < 0", False,
-            )  # fmt: skip
-        if "owner_id" in columns:
-            yield (
-                "120", "tasks.owner_id", "not running: the rest of a lease is cleared",
-                "SELECT count(*) FROM tasks WHERE lower(status::text) <> 'running' AND owner_id IS NOT NULL",
-                False,
-            )  # fmt: skip
-            yield (
-                "120", "tasks.owner_id", "running without an owner: one whose lease has run out",
-                "SELECT count(*) FROM tasks WHERE lower(status::text) = 'running' AND owner_id IS NULL",
-                False,
-            )  # fmt: skip
-        if "priority" in columns:
-            yield (
-                "120", "tasks.priority", "none, or outside 0..10: one within",
-                "SELECT count(*) FROM tasks WHERE priority IS NULL OR priority NOT BETWEEN 0 AND 10", False,
-            )  # fmt: skip
-    for name, kind, *_ in connection.execute(
-        queries.relations,
-        {
-            "names": [
-                "graph_embeddings",
-                "graph_embeddings_128",
-                "graph_embeddings_1024",
-                "graph_node_map",
-            ]
-        },
-    ):
-        if kind not in ("r", "p") or name not in wanted.relations:
-            continue
-        if name == "graph_node_map":
-            yield (
-                "008", name, "maps the same thing again: dropped, edges and embeddings go to the first",
-                "SELECT count(*) - count(DISTINCT (node_type, ext_table, ext_uuid, ext_text_id))"
-                " FROM graph_node_map", True,
-            )  # fmt: skip
-            continue
-        if name == "graph_embeddings":
-            yield (
-                "002",
-                name,
-                "moved to graph_embeddings_128",
-                "SELECT count(*) FROM graph_embeddings",
-                False,
-            )
-        yield (
-            "002", name, "zero vector: dropped",
-            f"SELECT count(*) FROM {name} WHERE vector_norm(emb) = 0", True,
-        )  # fmt: skip
+@dataclass(frozen=True)
+class _Count:
+    """Rows that a revision changes: those of the condition, unless the column has that type already."""
+
+    revision: str
+    table: str
+    column: str
+    action: str
+    condition: str = "true"
+    unless: str = ""
+    drops: bool = False
+
+
+_OPEN = "lower(status::text) IN ('created', 'queued', 'running', 'retry')"
+_COUNTS = (
+    *(
+        _Count("002", table, "emb", "zero vector: dropped", "vector_norm(emb) = 0", drops=True)
+        for table in ("graph_embeddings", "graph_embeddings_128", "graph_embeddings_1024")
+    ),
+    _Count("002", "graph_embeddings", "node_id", "moved to graph_embeddings_128"),
+    _Count("004", "tasks", "status", "converted to taskstatus", unless="taskstatus"),
+    _Count(
+        "004", "tasks", "status", "labels in capitals become small", "status::text <> lower(status::text)"
+    ),
+    *(
+        _Count("005", "tasks", column, "no value: the default", f"{column} IS NULL")
+        for column in ("attempts", "drift_score", "params", "created_at", "updated_at")
+    ),
+    _Count(
+        "005", "tasks", "type", "unfinished, of an older graph type: becomes graph",
+        f"type IN ({_LEGACY_GRAPH}) AND {_OPEN}",
+    ),
+    _Count("007", "tasks", "params", "converted to jsonb", unless="jsonb"),
+    _Count("007", "tasks", "result", "converted to jsonb", unless="jsonb"),
+    _Count("007", "tasks", "attempts", "below zero: none", "attempts < 0"),
+    _Count(
+        "008", "graph_node_map", "node_id", "maps the same thing again: dropped, its edges and vectors move",
+        "node_id NOT IN (SELECT min(node_id) FROM graph_node_map"
+        " GROUP BY node_type, ext_table, ext_uuid, ext_text_id)",
+        drops=True,
+    ),
+    _Count(
+        "120", "tasks", "owner_id", "not running: the rest of a lease is cleared",
+        "lower(status::text) <> 'running' AND owner_id IS NOT NULL",
+    ),
+    _Count(
+        "120", "tasks", "owner_id", "running without an owner: one whose lease has run out",
+        "lower(status::text) = 'running' AND owner_id IS NULL",
+    ),
+    _Count(
+        "120", "tasks", "priority", "none, or outside 0..10: one within",
+        "priority IS NULL OR priority NOT BETWEEN 0 AND 10",
+    ),
+)  # fmt: skip
