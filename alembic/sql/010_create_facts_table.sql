@@ -39,6 +39,7 @@ COMMENT ON TABLE facts IS
     'statements: free text, and as a triple what the text says of a subject, with the time in which it holds';
 COMMENT ON COLUMN facts.valid_from IS 'first moment at which it holds; null = always has';
 COMMENT ON COLUMN facts.valid_to IS 'first moment at which it holds no more; null = open';
+COMMENT ON COLUMN facts.snapshot_id IS 'policy snapshot the fact was made under';
 COMMENT ON COLUMN facts.pkg_rule_id IS 'policy rule that made or governs it';
 COMMENT ON COLUMN facts.pkg_provenance IS 'how the rule came to it';
 COMMENT ON COLUMN facts.validation_status IS 'pkg_validated, pkg_validation_failed and the like';

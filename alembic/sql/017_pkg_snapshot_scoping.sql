@@ -15,7 +15,6 @@ COMMENT ON COLUMN tasks.snapshot_id IS 'policy snapshot the task was submitted u
 COMMENT ON COLUMN graph_node_map.snapshot_id IS 'policy snapshot the node was made under';
 COMMENT ON COLUMN graph_embeddings_128.snapshot_id IS 'policy snapshot the vector was made under';
 COMMENT ON COLUMN graph_embeddings_1024.snapshot_id IS 'policy snapshot the vector was made under';
-COMMENT ON COLUMN facts.snapshot_id IS 'policy snapshot the fact was made under';
 
 -- Adopted tables: the key refuses to delete a used snapshot instead of forgetting it.
 DO $$

@@ -70,9 +70,8 @@ def filled(server_url: str, template_database: str) -> Iterator[Conn]:
                 sql.Identifier(name), sql.Identifier(template_database)
             )
         )
-        with psycopg.connect(
-            make_conninfo(server_url, dbname=name), autocommit=True, row_factory=dict_row
-        ) as conn:
+        url = make_conninfo(server_url, dbname=name)
+        with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
             conn.execute("SET session_replication_role = replica")
             conn.execute(FILL)
             conn.execute("RESET session_replication_role")

@@ -133,9 +133,10 @@ def test_the_search_returns_what_the_view_shows(conn: Conn) -> None:
     ).fetchall()
     found = search(conn)
     assert all(math.isclose(hit.pop("similarity"), 1.0) for hit in found)
-    key = lambda r: r["memory_tier"]  # noqa: E731
-    assert sorted(found, key=key) == sorted(shown, key=key)
-    assert [r["content"] for r in sorted(found, key=key)][::2] == ["happening", "ada"]
+    by_tier = {hit["memory_tier"]: hit for hit in found}
+    assert by_tier == {entry["memory_tier"]: entry for entry in shown}
+    assert by_tier["event_working"]["content"] == "happening"
+    assert by_tier["world_memory"]["content"] == "ada"
     assert {r["category"] for r in found} == {"echo", "task_graph", "default"}
 
 
