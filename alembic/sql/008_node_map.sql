@@ -155,6 +155,8 @@ BEGIN
 END
 $$;
 
+-- The id leads the unique keys: led by the type, either of them would seem fit for every look-up while the
+-- statistics are young, and the wrong one reads all nodes of the type.
 DO $$
 DECLARE
     v_rule record;
@@ -162,8 +164,8 @@ DECLARE
 BEGIN
     FOR v_rule IN
         SELECT * FROM (VALUES
-            ('graph_node_map', 'uq_graph_node_map_uuid', 'UNIQUE (node_type, ext_table, ext_uuid)'),
-            ('graph_node_map', 'uq_graph_node_map_text', 'UNIQUE (node_type, ext_table, ext_text_id)'),
+            ('graph_node_map', 'uq_graph_node_map_uuid', 'UNIQUE (ext_uuid, ext_table, node_type)'),
+            ('graph_node_map', 'uq_graph_node_map_text', 'UNIQUE (ext_text_id, ext_table, node_type)'),
             ('graph_node_map', 'ck_node_map_one_id', 'CHECK (num_nonnulls(ext_uuid, ext_text_id) = 1)'),
             ('organ_registry', 'organ_registry_agent_id_fkey',
              'FOREIGN KEY (agent_id) REFERENCES agent_registry(agent_id) ON DELETE SET NULL'),

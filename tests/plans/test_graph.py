@@ -89,7 +89,9 @@ def filled(server_url: str, template_database: str) -> Iterator[Conn]:
             )
         )
         url = make_conninfo(server_url, dbname=name.as_string().strip('"'))
-        with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
+        with psycopg.Connection[dict[str, Any]].connect(
+            url, autocommit=True, row_factory=dict_row
+        ) as conn:
             fill(conn)
             conn.execute("ANALYZE")
             yield conn

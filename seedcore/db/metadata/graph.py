@@ -66,8 +66,8 @@ graph_node_map = sa.Table(
     column("updated_at", time),
     scoped("graph_node_map"),
     sa.Index("idx_graph_node_map_snapshot_id", "snapshot_id", "node_type"),
-    sa.UniqueConstraint("node_type", "ext_table", "ext_uuid", name="uq_graph_node_map_uuid"),
-    sa.UniqueConstraint("node_type", "ext_table", "ext_text_id", name="uq_graph_node_map_text"),
+    sa.UniqueConstraint("ext_uuid", "ext_table", "node_type", name="uq_graph_node_map_uuid"),
+    sa.UniqueConstraint("ext_text_id", "ext_table", "node_type", name="uq_graph_node_map_text"),
 )
 
 agent_registry = sa.Table(
