@@ -46,6 +46,7 @@ DECLARE
     v_label text;
     v_text  text;
     v_grant text;
+    v_error text;
 BEGIN
     FOR v_view IN SELECT * FROM seedcore_views AS v ORDER BY v.position LOOP
         v_text := v_view.definition;
@@ -55,17 +56,25 @@ BEGIN
                 quote_literal(v_label) || '::taskstatus', 'gi');
         END LOOP;
         v_text := regexp_replace(v_text, '\((\w+\.)?status\)::text', '\1status', 'g');
-        BEGIN
-            EXECUTE format('CREATE VIEW %s AS %s', v_view.name, v_view.definition);
-        EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_text_representation THEN
+        v_error := NULL;
+        FOREACH v_text IN ARRAY ARRAY[
+            v_view.definition,
+            regexp_replace(v_view.definition, '\mlower\((\w+\.)?status\)', 'lower(\1status::text)', 'g'),
+            v_text]
+        LOOP
             BEGIN
                 EXECUTE format('CREATE VIEW %s AS %s', v_view.name, v_text);
+                v_error := NULL;
+                EXIT;
             EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_text_representation THEN
-                RAISE EXCEPTION 'view % can''t be made again over the converted tasks: %', v_view.name, SQLERRM
-                    USING ERRCODE = 'SC409', DETAIL = 'migrate.view_in_the_way',
-                          HINT = format('DROP VIEW %s, run the migration, make the view again', v_view.name);
+                v_error := SQLERRM;
             END;
-        END;
+        END LOOP;
+        IF v_error IS NOT NULL THEN
+            RAISE EXCEPTION 'view % can''t be made again over the converted tasks: %', v_view.name, v_error
+                USING ERRCODE = 'SC409', DETAIL = 'migrate.view_in_the_way',
+                      HINT = format('DROP VIEW %s, run the migration, make the view again', v_view.name);
+        END IF;
         IF v_view.comment IS NOT NULL THEN
             EXECUTE format('COMMENT ON VIEW %s IS %L', v_view.name, v_view.comment);
         END IF;

@@ -76,7 +76,7 @@ def test_an_unknown_revision_is_named_with_a_cure(
 def test_branches_are_named(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO alembic_version VALUES ('007')")
-    with pytest.raises(CheckFailed, match="several revisions at once: 007, 120"):
+    with pytest.raises(CheckFailed, match=f"several revisions at once: 007, {HEAD}"):
         migrate.up(database_url)
 
 
