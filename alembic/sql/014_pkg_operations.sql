@@ -81,10 +81,17 @@ ALTER TABLE pkg_promotions
     ADD COLUMN IF NOT EXISTS validation_run_id BIGINT,
     ADD COLUMN IF NOT EXISTS metrics           JSONB,
     ADD COLUMN IF NOT EXISTS success           BOOLEAN NOT NULL DEFAULT true;
-UPDATE pkg_promotions AS p
-SET env = coalesce(p.env, s.env), action = coalesce(p.action, 'promote')
-FROM pkg_snapshots AS s
-WHERE s.id = p.snapshot_id AND (p.env IS NULL OR p.action IS NULL);
+-- Only where there is something to fill: 125 makes the table append-only, also for an update of no rows.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pkg_promotions WHERE env IS NULL OR action IS NULL) THEN
+        UPDATE pkg_promotions AS p
+        SET env = coalesce(p.env, s.env), action = coalesce(p.action, 'promote')
+        FROM pkg_snapshots AS s
+        WHERE s.id = p.snapshot_id AND (p.env IS NULL OR p.action IS NULL);
+    END IF;
+END
+$$;
 ALTER TABLE pkg_promotions ALTER COLUMN env SET NOT NULL, ALTER COLUMN action SET NOT NULL;
 COMMENT ON TABLE pkg_promotions IS 'every change of an environment''s active snapshot: from, to, by whom, why, on what evidence';
 COMMENT ON COLUMN pkg_promotions.forced IS 'done without a green validation run';
