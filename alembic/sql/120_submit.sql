@@ -127,3 +127,13 @@ $$;
 COMMENT ON FUNCTION task_submit(TEXT, TEXT, JSONB, TEXT, DOUBLE PRECISION, INTEGER, TIMESTAMPTZ, TIMESTAMPTZ,
     TIMESTAMPTZ, INTEGER, TEXT, UUID[], BOOLEAN, UUID, TEXT, INTEGER) IS
     'stores one task, queued, held or waiting; a known id or key returns its task with created = false; error says why a new one was cancelled at once';
+
+-- Bulk submission's edges. Made by the engine, they make no graph nodes; who asks for the graph does.
+CREATE OR REPLACE FUNCTION tasks_link(p_src UUID[], p_dst UUID[]) RETURNS VOID
+LANGUAGE sql
+SET search_path = public, pg_temp, seedcore_engine AS $$
+    INSERT INTO task_depends_on_task (src_task_id, dst_task_id)
+    SELECT u.src, u.dst FROM unnest(p_src, p_dst) AS u (src, dst)
+    ON CONFLICT DO NOTHING
+$$;
+COMMENT ON FUNCTION tasks_link(UUID[], UUID[]) IS 'writes down that each task of the first list waits for the one beside it in the second';

@@ -218,9 +218,7 @@ SELECT t.id FROM tasks t WHERE t.id = ANY (%(ids)s::uuid[]) ORDER BY t.id FOR SH
 
 -- add_edges --
 -- Who of a batch waits for whom.
-INSERT INTO task_depends_on_task (src_task_id, dst_task_id)
-SELECT u.src, u.dst FROM unnest(%(src)s::uuid[], %(dst)s::uuid[]) AS u (src, dst)
-    ON CONFLICT DO NOTHING
+SELECT tasks_link(%(src)s::uuid[], %(dst)s::uuid[])
 
 -- settle --
 -- Queue or cancel new waiting tasks whose dependencies have ended already, and so on down.

@@ -71,7 +71,7 @@ WANTED: dict[str, list[str]] = {
     "function": _names(
         # tasks and queue
         "seedcore_setting task_lane task_retry_delay tasks_retry_or_fail"
-        " cleanup_stale_running_tasks task_submit task_add_dependency tasks_claim tasks_renew"
+        " cleanup_stale_running_tasks task_submit tasks_link task_add_dependency tasks_claim tasks_renew"
         " tasks_complete tasks_cancel tasks_release tasks_requeue tasks_reap_expired"
         " tasks_expire_due tasks_release_ready tasks_give_back queue_pause queue_resume"
         " task_schedule_fire tasks_purge task_events_purge create_graph_embed_task"
