@@ -127,6 +127,20 @@ def test_empty_pid_file_of_a_full_disk_is_no_obstacle(server: EmbeddedServer) ->
     assert _kept(server) == 42
 
 
+@pytest.mark.parametrize("pid_file", ["", "garbage", None], ids=["empty", "garbage", "removed"])
+def test_socket_lock_of_a_live_stranger_is_no_obstacle(
+    server: EmbeddedServer, stranger: subprocess.Popen[bytes], pid_file: str | None
+) -> None:
+    server.stop("immediate")
+    if pid_file is not None:
+        server.layout.pid_file.write_text(pid_file)
+    lock = server.layout.socket / ".s.PGSQL.5432.lock"
+    lock.write_text(f"{stranger.pid}\n{server.layout.data}\n0\n5432\n{server.layout.socket}\n")
+    server.ensure_running()
+    assert _kept(server) == 42
+    assert stranger.poll() is None
+
+
 def _write_pid_file(server: EmbeddedServer, pid: int) -> None:
     layout = server.layout
     layout.pid_file.write_text(
