@@ -114,5 +114,6 @@ def test_a_session_that_ends_with_words_unread_is_noticed_under_uvloop(
         await connection.close()
         return time.monotonic() - began
 
+    # Each has an even chance to be one of those that the loop keeps to itself.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert runner.run(cut_off()) < 3
+        assert max(runner.run(cut_off()) for _ in range(12)) < 3
