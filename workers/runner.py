@@ -8,7 +8,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from seedcore.agent import envelope
@@ -51,7 +50,7 @@ class Runner:
         self._store_progress = store_progress
         self._concurrency = settings.dispatcher_concurrency
         self.ready: deque[Held] = deque()
-        self.running: dict[str, Held] = {}
+        self.running: dict[tuple[str, int], Held] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -99,7 +98,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         while self.ready and len(self.running) < self._concurrency:
             held = self.ready.popleft()
-            self.running[held.task.id] = held
+            self.running[held.key] = held
             held.started_at = time.monotonic()
             # A task of its own gives each run its own context: what a tool binds there ends with it.
             held.work = loop.create_task(self._run(held))
@@ -116,7 +115,7 @@ class Runner:
             log.exception("A run broke", extra={"event": "task.broke", "task_id": held.task.id})
             outcome = failure(held, "internal", envelope.error_text(error), retryable=True)
         finally:
-            del self.running[held.task.id]
+            del self.running[held.key]
             self._finished(held, outcome)
             self.start()
 
@@ -156,14 +155,13 @@ class Runner:
 def failure(held: Held, error_type: str, error: str, *, retryable: bool = False) -> Outcome:
     """Build the outcome of an attempt that failed around its tools, not in them."""
     seconds = time.monotonic() - held.started_at
-    now = datetime.now(UTC) - timedelta(seconds=seconds)
     text = envelope.storable(error)
     document = envelope.build(
         task_id=held.task.id,
         task_type=held.task.type,
         attempt=held.task.attempts,
         records=(),
-        started_at=now,
+        started_at=time.time() - seconds,
         latency_ms=round(seconds * 1000, 3),
         error=text,
         error_type=error_type,
