@@ -17,6 +17,7 @@ class Lost:
     """A lease that was not renewed, and the status that its task has now (None = no such task)."""
 
     id: str
+    attempts: int
     status: str | None
 
 
@@ -71,7 +72,11 @@ class LeaseKeeper:
             raise
         renewed = {str(row[0]) for row in rows if row[1]}
         status = {str(row[0]): None if row[2] is None else str(row[2]) for row in rows}
-        return [Lost(lease.id, status.get(lease.id)) for lease in leases if lease.id not in renewed]
+        return [
+            Lost(lease.id, lease.attempts, status.get(lease.id))
+            for lease in leases
+            if lease.id not in renewed
+        ]
 
     def close(self) -> None:
         """Close the connection."""
