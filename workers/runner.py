@@ -113,7 +113,7 @@ class Runner:
             outcome = self._stopped(held)
         except Exception as error:  # the executor promises not to; one broken run stays one
             log.exception("A run broke", extra={"event": "task.broke", "task_id": held.task.id})
-            outcome = failure(held, "internal", envelope.error_text(error), retryable=True)
+            outcome = _cut_off(held, "internal", envelope.error_text(error))
         finally:
             del self.running[held.key]
             self._finished(held, outcome)
@@ -144,12 +144,24 @@ class Runner:
 
     def _stopped(self, held: Held) -> Outcome | None:
         if held.fate is None:
-            # The tool cancelled itself; nobody here asked for it.
-            return failure(held, "internal", "the run was cancelled from inside", retryable=True)
+            # Nobody here asked for it.
+            return _cut_off(held, "internal", "the run was cancelled from inside")
         if held.fate is Fate.TIMEOUT:
             seconds = time.monotonic() - held.started_at
-            return failure(held, "timeout", f"still running after {seconds:.1f} s", retryable=True)
+            return _cut_off(held, "timeout", f"still running after {seconds:.1f} s")
         return None
+
+
+def _cut_off(held: Held, error_type: str, error: str) -> Outcome:
+    """Build the outcome of an attempt whose records are lost, because its executor was.
+
+    With a start mark in its row, another attempt would find a call that may have been made.
+    """
+    if held.has_note:
+        return failure(
+            held, "outcome_unknown", f"{error}; a call that is made at most once had begun"
+        )
+    return failure(held, error_type, error, retryable=True)
 
 
 def failure(held: Held, error_type: str, error: str, *, retryable: bool = False) -> Outcome:

@@ -158,16 +158,40 @@ async def _within_time(
             # It ignored the end of its time and had to be cancelled once more. It is out of time
             # all the same, which for an at_most_once call must not look like "never happened".
             raise _out_of_time(tool, limit) from None
-        current = asyncio.current_task()
-        if current is None or current.cancelling():
+        if _is_cancelled_from_outside(around):
             raise
-        raise Failure("tool_error", f"{tool.name}: CancelledError") from None
+        raise _self_cancelled(tool) from None
     except TimeoutError as error:
         if clock is None or not clock.expired():
             raise _failed(tool, error) from error
         raise _out_of_time(tool, limit) from None
     except (Exception, SystemExit) as error:
         raise _failed(tool, error) from error
+
+
+def _is_cancelled_from_outside(around: Surroundings) -> bool:
+    """Tell whose cancellation this is, and take it back if a tool has cancelled the task it runs in.
+
+    Whoever cancels an attempt raises its flag first (see `Executor.run`); without a flag it can't be
+    told apart, and the attempt ends.
+    """
+    current = asyncio.current_task()
+    if current is None or not current.cancelling():
+        return False
+    if around.cancelled is None or around.cancelled.is_set():
+        return True
+    while current.uncancel():
+        pass
+    return False
+
+
+def _self_cancelled(tool: Tool[..., Any]) -> Failure:
+    if tool.at_most_once:
+        return Failure(
+            "outcome_unknown",
+            f"{tool.name}: cancelled itself; it may have done its work, so it is not called again",
+        )
+    return Failure("tool_error", f"{tool.name}: CancelledError")
 
 
 def _out_of_time(tool: Tool[..., Any], limit: float) -> Failure:
