@@ -280,10 +280,11 @@ def test_an_idle_worker_is_small_and_quiet(start_worker: StartWorker, conn: Any)
     until(lambda: conn.execute("SELECT FROM queue_waiters").rowcount == 1)
     time.sleep(3)
     assert memory_bytes(worker.pid) < 150 * 1024 * 1024
-    # Counted, not timed: what it does on a loaded machine is the same, only slower.
+    # Counted, not timed: on a loaded machine it does the same, only slower. Ten wake-ups a second are
+    # the driver's, while it listens.
     woken, looks = _wakeups(worker.pid), _transactions(conn)
     time.sleep(5)
-    assert _wakeups(worker.pid) - woken < 10 * 5
+    assert _wakeups(worker.pid) - woken < 20 * 5
     assert _transactions(conn) - looks < 3 * 5
 
 
