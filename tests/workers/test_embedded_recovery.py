@@ -18,6 +18,7 @@ from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.db.embedded import EmbeddedServer
 from seedcore.db.embedded.identity import server_identity
+from seedcore.db.embedded.initialise import failure
 from seedcore.db.embedded.postmaster import is_alive, processes_of
 from seedcore.errors import ConfigError, Unavailable
 
@@ -168,6 +169,14 @@ def test_failed_start_says_what_the_server_said(server: EmbeddedServer) -> None:
     server.layout.local_conf.unlink()
     server.ensure_running()
     assert _kept(server) == 42
+
+
+def test_user_without_a_name_is_told_to_get_one() -> None:
+    said = "initdb: error: could not look up effective user ID 4242: user does not exist\n"
+    error = failure("initdb failed", said)
+    assert "4242" in error.message
+    assert error.hint is not None
+    assert "/etc/passwd" in error.hint
 
 
 def test_recovery_that_takes_long_is_waited_for_and_not_disturbed(server: EmbeddedServer) -> None:
