@@ -64,9 +64,11 @@ class LeaseKeeper:
                         autocommit=True,
                         prepare_threshold=None,
                     )
-                with self._connection.transaction():
+                # As in Sweeps: a worker that is stopped must not keep the rows from the reaper.
+                with self._connection.pipeline():
                     self._connection.execute(queries.limit_transaction, self._limits)
-                    rows = self._connection.execute(queries.renew, parameters).fetchall()
+                    cursor = self._connection.execute(queries.renew, parameters)
+                rows = cursor.fetchall()
         except BaseException:
             self.close()
             raise
