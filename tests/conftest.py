@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,9 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name != TEST_URL and (name.startswith(ours) or name in plain):
             del os.environ[name]
+    # A shell starts background jobs deaf to Ctrl-C, and children inherit that; a handler they do not.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_DATA_HOME"] = "/nonexistent"
 
 

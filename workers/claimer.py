@@ -15,7 +15,7 @@ from seedcore.task.exchange import Answer, ClaimedTask, Lease
 from workers import duplicates
 from workers.completer import Completer, Shipment
 from workers.gate import Gate, Veto
-from workers.ledger import Held, Ledger
+from workers.ledger import Fate, Held, Ledger
 from workers.link import Link, backoff_s, blames_data, is_loss
 from workers.metrics import Metrics
 from workers.nudge import Nudge
@@ -223,6 +223,9 @@ class Claimer:
         self._tally.claimed += len(held)
         self._metrics.claimed.inc(len(held))
         for one in held:
+            earlier = self._ledger.get(one.task.id)
+            if earlier is not None:
+                self._supersede(earlier)
             self._ledger.add(one)
             self._metrics.queue_wait.observe(max(one.task.wait_s, 0.0))
         log.debug("Claimed tasks", extra={"event": "task.claimed", "count": len(held)})
@@ -236,6 +239,18 @@ class Claimer:
                 self._completer.give_back(one)
             return
         self._runner.add(held)
+
+    def _supersede(self, earlier: Held) -> None:
+        """Let go of an attempt that lapsed, or was taken back by hand, when its task comes again."""
+        if earlier in self._runner.ready:
+            self._runner.drop(earlier)
+        else:
+            self._runner.stop(earlier, Fate.LOST)
+        self._metrics.lease_lost.inc()
+        log.warning(
+            "Lost a lease",
+            extra={"event": "lease.lost", "task_id": earlier.task.id, "status": "running"},
+        )
 
     async def _without_duplicates(self, held: list[Held]) -> list[Held]:
         """Cancel equal tasks of one batch but the oldest, naming it."""
@@ -253,8 +268,9 @@ class Claimer:
                     extra={"event": "task.duplicates_kept", "error": error.message},
                 )
                 continue
-            for task_id in cancelled:
-                self._ledger.remove(task_id)
+            for task in others:
+                if task.id in cancelled:
+                    self._ledger.remove(task.id, task.attempts)
             self._tally.cancelled += len(cancelled)
         return [one for one in held if one.task.id in self._ledger]
 
@@ -287,7 +303,7 @@ class Claimer:
     async def _reconcile(self) -> None:
         """Find out what became of a round trip whose answer got lost."""
         running = await self._link.use(Engine.own_running)
-        orphans = [lease for lease in running if lease.id not in self._ledger]
+        orphans = [one for one in running if not self._ledger.find(one.id, one.attempts)]
         if self._unknown is not None:
             leases = [Lease(f.item.id, f.item.attempts) for f in self._unknown.finished]
             ends = await self._link.use(lambda engine: engine.own_ends(leases))

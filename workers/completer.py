@@ -153,7 +153,7 @@ class Completer:
         if held.fate in (Fate.FENCED, Fate.DRAINED):
             self.give_back(held)
             return
-        self._ledger.remove(held.task.id)
+        self._ledger.remove(*held.key)
         outcome = "cancelled" if held.fate is Fate.CANCELLED else "lost"
         if held.fate is Fate.CANCELLED:
             self._metrics.cancelled.inc()
@@ -253,7 +253,7 @@ class Completer:
                 extra={"event": "task.result_refused", "task_id": task.id, "error": error},
             )
             if finished.item == _refused(task.id, task.attempts, error):
-                self._ledger.remove(task.id)
+                self._ledger.remove(*finished.held.key)
                 continue
             finished.item = _refused(task.id, task.attempts, error)
             self._finished.appendleft(finished)
@@ -261,7 +261,7 @@ class Completer:
             if not stored.done():
                 stored.set_result(False)
         for lease in shipment.returned:
-            self._ledger.remove(lease.id)
+            self._ledger.remove(lease.id, lease.attempts)
 
     def settle(self, shipment: Shipment, answer: Answer) -> None:
         """Draw the consequences of the database's answer."""
@@ -269,10 +269,13 @@ class Completer:
         self._tally.completed += len(answer.completed)
         for finished in shipment.finished:
             task = finished.held.task
-            self._ledger.remove(task.id)
-            if task.id in answer.completed:
+            # Answers name tasks only; with a later attempt here, they are about that one.
+            latest = self._ledger.get(task.id)
+            is_ours = latest is None or latest is finished.held
+            self._ledger.remove(*finished.held.key)
+            if is_ours and task.id in answer.completed:
                 self._ended(finished, "completed")
-            elif task.id in answer.decided:
+            elif is_ours and task.id in answer.decided:
                 status, delay_s = answer.decided[task.id]
                 self._failed(finished, status, delay_s)
             else:
@@ -282,7 +285,7 @@ class Completer:
             if not stored.done():
                 stored.set_result(note.id in answer.noted)
         for lease in shipment.returned:
-            held = self._ledger.remove(lease.id)
+            held = self._ledger.remove(lease.id, lease.attempts)
             is_ours = lease.id in answer.returned
             if is_ours:
                 self._metrics.returned.inc()

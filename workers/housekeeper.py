@@ -81,15 +81,15 @@ class Housekeeper:
         """Stop working on tasks that the database says are no longer ours."""
         parts = self._parts
         for lease in leases:
-            held = parts.ledger.get(lease.id)
+            held = parts.ledger.find(lease.id, lease.attempts)
             if held is None or held.fate is not None:
                 continue
             fate = Fate.CANCELLED if lease.status == "cancelled" else Fate.LOST
-            if lease.id in parts.runner.running:
+            if held.key in parts.runner.running:
                 parts.runner.stop(held, fate)
             elif held in parts.runner.ready:
                 parts.runner.drop(held)
-                parts.ledger.remove(lease.id)
+                parts.ledger.remove(*held.key)
             else:
                 continue  # its outcome is on the way; the fence decides
             if fate is Fate.LOST:
@@ -130,7 +130,7 @@ class Housekeeper:
 
     def _is_unfinished(self, held: Held) -> bool:
         runner = self._parts.runner
-        return held.task.id in runner.running or held in runner.ready
+        return held.key in runner.running or held in runner.ready
 
     # -- memory -------------------------------------------------------------------------------
 

@@ -68,9 +68,15 @@ class Held:
     fate: Fate | None = None
     stop: Flag = field(default_factory=Flag)
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """Task and attempt: after a lapse this worker may hold a later attempt of the same task."""
+        return self.task.id, self.task.attempts
+
 
 class Ledger:
-    """Held tasks by id. Written by the event loop alone; the renewing thread reads copies.
+    """Held tasks by id, of each the latest attempt. Written by the event loop alone; the renewing
+    thread reads copies.
 
     Args:
         capacity: How many may be held: running, prefetched, and finished but not yet written.
@@ -94,16 +100,24 @@ class Ledger:
         return self.capacity - len(self._held)
 
     def add(self, held: Held) -> None:
-        """Enter a claimed task."""
+        """Enter a claimed task, in place of an earlier attempt."""
         self._held[held.task.id] = held
 
     def get(self, task_id: str) -> Held | None:
         """Return a held task."""
         return self._held.get(task_id)
 
-    def remove(self, task_id: str) -> Held | None:
-        """Forget a task that is no longer ours."""
-        return self._held.pop(task_id, None)
+    def find(self, task_id: str, attempts: int) -> Held | None:
+        """Return a held task, if it is this attempt that is held."""
+        held = self._held.get(task_id)
+        return held if held is not None and held.task.attempts == attempts else None
+
+    def remove(self, task_id: str, attempts: int) -> Held | None:
+        """Forget an attempt that is no longer ours; a later one stays."""
+        held = self.find(task_id, attempts)
+        if held is not None:
+            del self._held[task_id]
+        return held
 
     def snapshot(self) -> list[Held]:
         """Return what is held now; safe from any thread, as copying a dict is one step."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     disable_created_metrics,
     generate_latest,
     write_to_textfile,
 )
 
 from seedcore import __version__
+from workers.collectors import Counts, Distribution
 
 KNOWN_TYPES = frozenset({"chat", "query", "action", "graph", "maintenance", "unknown"})
 _BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 1800)
@@ -90,14 +91,14 @@ class Metrics:
         self.threads_abandoned = self._gauge(
             "seedcore_tool_threads_abandoned", "Threads whose tool was given up and still runs"
         )
-        self.duration = Histogram(
+        self.duration = Distribution(
             "seedcore_task_duration_seconds",
             "Run time of an attempt",
             ("type", "outcome"),
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.queue_wait = Histogram(
+        self.queue_wait = Distribution(
             "seedcore_task_queue_wait_seconds",
             "Time from due to claimed",
             buckets=_BUCKETS,
@@ -120,7 +121,6 @@ class Metrics:
         )
         build.labels(__version__).set(1)
         self.resident.set_function(resident_bytes)
-        self._durations: dict[tuple[str, str], Histogram] = {}
 
     def _counter(self, name: str, text: str) -> Counter:
         return Counter(name, text, registry=self.registry)
@@ -130,14 +130,17 @@ class Metrics:
 
     def finished(self, task_type: str, outcome: str, seconds: float) -> None:
         """Count one ended attempt."""
-        key = (task_type, outcome)
-        child = self._durations.get(key)
-        if child is None:
-            child = self.duration.labels(type_label(task_type), outcome)
-            # Types come from users; the cache must not grow with them.
-            if len(self._durations) < 1000:
-                self._durations[key] = child
-        child.observe(seconds)
+        self.duration.observe(seconds, type_label(task_type), outcome)
+
+    def watch_calls(self, calls: Mapping[str, int]) -> None:
+        """Show the executor's counts of tool calls, by outcome."""
+        Counts(
+            "seedcore_tool_calls",
+            "Tool calls, by outcome",
+            "outcome",
+            calls,
+            registry=self.registry,
+        )
 
     def succeeded(self) -> None:
         """Note that the database answered."""

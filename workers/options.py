@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedcore.config.settings import Settings
-from seedcore.errors import ConfigError
+from seedcore.errors import ConfigError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ def check(settings: Settings, options: Options) -> None:
 
     Raises:
         ConfigError: Names the setting, its value, and what it must be.
+        UsageError: Two options exclude each other.
     """
     least = {
         "DISPATCHER_CONCURRENCY": (settings.dispatcher_concurrency, 1),
@@ -77,7 +78,10 @@ def check(settings: Settings, options: Options) -> None:
     if settings.dispatcher_drain_s < 0:
         raise ConfigError("DISPATCHER_DRAIN_S is negative; 0 gives everything back at once")
     if options.once and options.until_empty:
-        raise ConfigError("--once and --until-empty exclude each other")
+        raise UsageError(
+            "--once and --until-empty exclude each other",
+            hint="--until-empty also waits for delayed tasks and for those of other workers",
+        )
     folder = Path(options.metrics_textfile or ".").absolute().parent
     if not folder.is_dir():
         raise ConfigError(f"--metrics-textfile: there is no folder {folder}")

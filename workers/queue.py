@@ -160,6 +160,7 @@ class QueueWorker:
         concurrency = settings.dispatcher_concurrency
         ledger = Ledger(concurrency + rules.prefetch(settings))
         executor = Executor(load_tools(settings), settings)
+        metrics.watch_calls(executor.calls)
         completer = Completer(
             ledger,
             settings,

@@ -8,7 +8,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from seedcore.agent import envelope
@@ -51,7 +50,7 @@ class Runner:
         self._store_progress = store_progress
         self._concurrency = settings.dispatcher_concurrency
         self.ready: deque[Held] = deque()
-        self.running: dict[str, Held] = {}
+        self.running: dict[tuple[str, int], Held] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -99,7 +98,7 @@ class Runner:
         loop = asyncio.get_running_loop()
         while self.ready and len(self.running) < self._concurrency:
             held = self.ready.popleft()
-            self.running[held.task.id] = held
+            self.running[held.key] = held
             held.started_at = time.monotonic()
             # A task of its own gives each run its own context: what a tool binds there ends with it.
             held.work = loop.create_task(self._run(held))
@@ -114,9 +113,9 @@ class Runner:
             outcome = self._stopped(held)
         except Exception as error:  # the executor promises not to; one broken run stays one
             log.exception("A run broke", extra={"event": "task.broke", "task_id": held.task.id})
-            outcome = failure(held, "internal", envelope.error_text(error), retryable=True)
+            outcome = _cut_off(held, "internal", envelope.error_text(error))
         finally:
-            del self.running[held.task.id]
+            del self.running[held.key]
             self._finished(held, outcome)
             self.start()
 
@@ -145,25 +144,36 @@ class Runner:
 
     def _stopped(self, held: Held) -> Outcome | None:
         if held.fate is None:
-            # The tool cancelled itself; nobody here asked for it.
-            return failure(held, "internal", "the run was cancelled from inside", retryable=True)
+            # Nobody here asked for it.
+            return _cut_off(held, "internal", "the run was cancelled from inside")
         if held.fate is Fate.TIMEOUT:
             seconds = time.monotonic() - held.started_at
-            return failure(held, "timeout", f"still running after {seconds:.1f} s", retryable=True)
+            return _cut_off(held, "timeout", f"still running after {seconds:.1f} s")
         return None
+
+
+def _cut_off(held: Held, error_type: str, error: str) -> Outcome:
+    """Build the outcome of an attempt whose records are lost, because its executor was.
+
+    With a start mark in its row, another attempt would find a call that may have been made.
+    """
+    if held.has_note:
+        return failure(
+            held, "outcome_unknown", f"{error}; a call that is made at most once had begun"
+        )
+    return failure(held, error_type, error, retryable=True)
 
 
 def failure(held: Held, error_type: str, error: str, *, retryable: bool = False) -> Outcome:
     """Build the outcome of an attempt that failed around its tools, not in them."""
     seconds = time.monotonic() - held.started_at
-    now = datetime.now(UTC) - timedelta(seconds=seconds)
     text = envelope.storable(error)
     document = envelope.build(
         task_id=held.task.id,
         task_type=held.task.type,
         attempt=held.task.attempts,
         records=(),
-        started_at=now,
+        started_at=time.time() - seconds,
         latency_ms=round(seconds * 1000, 3),
         error=text,
         error_type=error_type,

@@ -15,6 +15,9 @@ from typing_extensions import TypedDict
 
 from seedcore.agent.context import ToolContext
 from seedcore.agent.docstring import argument_texts
+from seedcore.jsontext import encoder
+
+_encode = encoder(allow_nan=False)
 
 _CURE = {
     "missing": "add it",
@@ -106,8 +109,7 @@ class Arguments:
             BadArguments: They don't fit, or are not JSON.
         """
         try:
-            text = json.dumps(args, allow_nan=False, ensure_ascii=False)
-            return self._validate_json(text)
+            return self._validate_json(_encode(args))
         except ValidationError as refused:
             errors = refused.errors(include_url=False, include_context=False)
             raise BadArguments([_problem(error) for error in errors]) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 from seedcore.agent import envelope
@@ -49,7 +48,7 @@ class ClaimedTask(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """How an attempt ended.
 
@@ -89,7 +88,7 @@ class Attempt:
         self._records: list[Record] = []
         self._earlier = envelope.earlier_records(task.result) if task.result is not None else {}
         self._on_progress = on_progress
-        self._started_at = datetime.now(UTC)
+        self._started_at = time.time()
         self._began = time.perf_counter()
 
     def record(self, index: int, name: str) -> Record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -13,6 +13,7 @@ from typing import Any, cast
 from seedcore.agent.arguments import BadArguments
 from seedcore.agent.context import Flag, Submitter, ToolContext, ToolLog
 from seedcore.agent.definition import Tool, ToolError
+from seedcore.agent.eager import first_step
 from seedcore.agent.envelope import error_text
 from seedcore.agent.failure import Failure
 from seedcore.agent.threads import ToolThreads
@@ -27,7 +28,7 @@ BeforeStart = Callable[[], Awaitable[None]]
 _HOPELESS = (UsageError, NotFound, Conflict, ConfigError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Surroundings:
     """What the calls of one attempt have in common.
 
@@ -108,7 +109,7 @@ async def _run_async(
 ) -> Any:
     if before_start is not None:
         await before_start()
-    function = cast("Callable[..., Awaitable[Any]]", tool.function)
+    function = cast("Callable[..., Coroutine[Any, Any, Any]]", tool.function)
     return await _within_time(tool, lambda: function(**kwargs), around)
 
 
@@ -140,29 +141,57 @@ async def _run_in_thread(
 
 
 async def _within_time(
-    tool: Tool[..., Any], start: Callable[[], Awaitable[Any]], around: Surroundings
+    tool: Tool[..., Any], start: Callable[[], Coroutine[Any, Any, Any]], around: Surroundings
 ) -> Any:
-    left = around.ends_at - time.monotonic()
+    began = time.monotonic()
+    left = around.ends_at - began
     limit = left if tool.timeout_s is None else min(tool.timeout_s, left)
-    clock = asyncio.timeout(limit)
+    clock: asyncio.Timeout | None = None  # made when it waits; many calls never do
     try:
-        async with clock:
-            return await start()
+        value, rest = first_step(start())
+        if rest is None:
+            return value
+        async with (clock := asyncio.timeout(limit - (time.monotonic() - began))):
+            return await rest
     except asyncio.CancelledError:
-        if clock.expired():
+        if clock is not None and clock.expired():
             # It ignored the end of its time and had to be cancelled once more. It is out of time
             # all the same, which for an at_most_once call must not look like "never happened".
             raise _out_of_time(tool, limit) from None
-        current = asyncio.current_task()
-        if current is None or current.cancelling():
+        if _is_cancelled_from_outside(around):
             raise
-        raise Failure("tool_error", f"{tool.name}: CancelledError") from None
+        raise _self_cancelled(tool) from None
     except TimeoutError as error:
-        if not clock.expired():
+        if clock is None or not clock.expired():
             raise _failed(tool, error) from error
         raise _out_of_time(tool, limit) from None
     except (Exception, SystemExit) as error:
         raise _failed(tool, error) from error
+
+
+def _is_cancelled_from_outside(around: Surroundings) -> bool:
+    """Tell whose cancellation this is, and take it back if a tool has cancelled the task it runs in.
+
+    Whoever cancels an attempt raises its flag first (see `Executor.run`); without a flag it can't be
+    told apart, and the attempt ends.
+    """
+    current = asyncio.current_task()
+    if current is None or not current.cancelling():
+        return False
+    if around.cancelled is None or around.cancelled.is_set():
+        return True
+    while current.uncancel():
+        pass
+    return False
+
+
+def _self_cancelled(tool: Tool[..., Any]) -> Failure:
+    if tool.at_most_once:
+        return Failure(
+            "outcome_unknown",
+            f"{tool.name}: cancelled itself; it may have done its work, so it is not called again",
+        )
+    return Failure("tool_error", f"{tool.name}: CancelledError")
 
 
 def _out_of_time(tool: Tool[..., Any], limit: float) -> Failure:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NotRequired, TypedDict, cast
+
+from seedcore.telemetry.clock import timestamp
 
 VERSION = "1.0"
 
@@ -57,7 +59,7 @@ def build(
     task_type: str,
     attempt: int,
     records: Sequence[Record],
-    started_at: datetime,
+    started_at: float,
     latency_ms: float,
     error: str | None = None,
     error_type: str | None = None,
@@ -70,7 +72,7 @@ def build(
         task_type: Its type.
         attempt: The attempt's number.
         records: What became of its calls; empty when it never came to one.
-        started_at: When it started (UTC).
+        started_at: Unix time of its start.
         latency_ms: How long it took.
         error: What went wrong, in a sentence.
         error_type: The same in one of the fixed words; None = it succeeded.
@@ -82,7 +84,7 @@ def build(
         decision = flow = "error"
         payload = {"error": error, "error_type": error_type, "original_type": task_type}
     started = timestamp(started_at)
-    finished = timestamp(datetime.now(UTC))
+    finished = timestamp(time.time())
     return {
         "kind": "task_result",
         "task_id": task_id,
@@ -159,11 +161,6 @@ def args_digest(args: object) -> str:
     """Return a short fingerprint of a call's arguments, equal for equal JSON."""
     text = json.dumps(args, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-
-
-def timestamp(moment: datetime) -> str:
-    """Write a UTC time as ISO-8601 with milliseconds and Z."""
-    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def error_text(error: BaseException) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any, cast
 
+from seedcore.jsontext import encoder
+
 DEPTH_MAX = 64
 
-_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_encode = encoder(allow_nan=False)
 
 
 class BadValue(Exception):
@@ -30,7 +31,7 @@ def encode(value: object, depth_max: int = DEPTH_MAX) -> str:
             character, a lone surrogate), or is nested deeper than `depth_max`.
     """
     try:
-        text = _encoder.encode(value)
+        text = _encode(value)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         check(value, depth_max)

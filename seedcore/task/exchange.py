@@ -42,7 +42,7 @@ class ClaimedTask:
     result: dict[str, Any] | None = None
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Success:
     """A finished attempt whose result is to be stored."""
 

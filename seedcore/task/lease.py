@@ -17,6 +17,7 @@ class Lost:
     """A lease that was not renewed, and the status that its task has now (None = no such task)."""
 
     id: str
+    attempts: int
     status: str | None
 
 
@@ -63,15 +64,21 @@ class LeaseKeeper:
                         autocommit=True,
                         prepare_threshold=None,
                     )
-                with self._connection.transaction():
+                # As in Sweeps: a worker that is stopped must not keep the rows from the reaper.
+                with self._connection.pipeline():
                     self._connection.execute(queries.limit_transaction, self._limits)
-                    rows = self._connection.execute(queries.renew, parameters).fetchall()
+                    cursor = self._connection.execute(queries.renew, parameters)
+                rows = cursor.fetchall()
         except BaseException:
             self.close()
             raise
         renewed = {str(row[0]) for row in rows if row[1]}
         status = {str(row[0]): None if row[2] is None else str(row[2]) for row in rows}
-        return [Lost(lease.id, status.get(lease.id)) for lease in leases if lease.id not in renewed]
+        return [
+            Lost(lease.id, lease.attempts, status.get(lease.id))
+            for lease in leases
+            if lease.id not in renewed
+        ]
 
     def close(self) -> None:
         """Close the connection."""

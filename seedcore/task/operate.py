@@ -241,7 +241,7 @@ def _change(
             moved = {row["id"] for row in act(chunk)}
             after = by_id(fetch(conn, queries.states, {"ids": chunk}))
         for task_id in chunk:
-            if task_id not in before:
+            if task_id not in before or task_id not in after:  # or pruned just now
                 rows.append(_row(task_id, None, None, error="there is no such task"))
                 continue
             was, status = before[task_id]["status"], after[task_id]["status"]

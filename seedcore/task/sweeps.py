@@ -93,9 +93,11 @@ class Sweeps:
         await self._connection.close()
 
     async def _count(self, statement: LiteralString, parameters: Mapping[str, Any]) -> int | None:
+        # One message, one transaction that ends by itself: a worker that is stopped between two
+        # messages would keep the duty's lock, and nobody would reap any more.
         with translated():
-            async with self._connection.transaction():
+            async with self._connection.pipeline():
                 await self._connection.execute(queries.limit_transaction, _LIMITS)
                 cursor = await self._connection.execute(statement, parameters)
-                row = await cursor.fetchone()
+            row = await cursor.fetchone()
         return None if row is None or row[0] is None else int(row[0])

@@ -22,6 +22,10 @@ from psycopg.pq.abc import PGresult
 
 from seedcore.errors import Unavailable
 
+_LOOK_S = 0.1
+"""uvloop drops a reader without a word when its socket reports an error before the last bytes are
+read, as at a server's sudden end. So a slow answer is also looked for."""
+
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
@@ -102,7 +106,8 @@ class Wire:
             self._pgconn.pipeline_sync()
             fd = trip.fd = self._pgconn.socket
             self._loop.add_reader(fd, self._readable, trip)
-            trip.timer = self._loop.call_later(self._timeout_s, self._too_late, trip)
+            trip.ends_at = self._loop.time() + self._timeout_s
+            trip.timer = self._loop.call_later(min(_LOOK_S, self._timeout_s), self._look, trip)
             if self._pgconn.flush():
                 self._loop.add_writer(fd, self._writable, trip)
                 trip.is_writing = True
@@ -188,6 +193,14 @@ class Wire:
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
 
+    def _look(self, trip: _Trip) -> None:
+        left = trip.ends_at - self._loop.time()
+        if left <= 0:
+            self._too_late(trip)
+            return
+        trip.timer = self._loop.call_later(min(_LOOK_S, left), self._look, trip)
+        self._readable(trip)
+
     def _too_late(self, trip: _Trip) -> None:
         # Asking the server to cancel would be answered by a dead network as little as the statement.
         self._forget(trip)
@@ -219,6 +232,7 @@ class _Trip:
     """One round trip."""
 
     __slots__ = (
+        "ends_at",
         "expected",
         "fd",
         "future",
@@ -236,5 +250,6 @@ class _Trip:
         self.expected = 0
         self.syncs_left = 1
         self.fd = -1
+        self.ends_at = 0.0
         self.is_writing = False
         self.timer: asyncio.TimerHandle | None = None

@@ -7,7 +7,6 @@ edge of a process.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
@@ -16,9 +15,11 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TextIO
+
+from seedcore.jsontext import encoder
+from seedcore.telemetry.clock import timestamp
 
 _STANDARD = frozenset(
     {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "event", "context"}
@@ -35,6 +36,7 @@ _FLUSH_BYTES = 32_768
 def identify(**fields: Any) -> None:
     """Add fields that hold for this whole process, such as `worker`, to every later line."""
     _process.update(fields)
+    _head.cache_clear()
 
 
 def bind(**fields: Any) -> None:
@@ -62,21 +64,30 @@ def emit(logger: logging.Logger, level: int, message: str, *, event: str, **fiel
         return
     handlers = logging.root.handlers
     if len(handlers) == 1 and type(handlers[0]) is BufferedHandler and handlers[0].takes_lines:
-        line = {
-            "ts": _timestamp(time.time()),
-            "level": logging.getLevelName(level).lower(),
-            "event": event,
-            "msg": message,
-            "logger": logger.name,
-            **_process,
-            **(_bound.get() or {}),
-            **fields,
-        }
-        handlers[0].write(_encode(line), urgent=level >= logging.WARNING)
-        return
+        if bound_fields := _bound.get():
+            fields = {**bound_fields, **fields}
+        if _process.keys().isdisjoint(fields):
+            head = _head(logger.name, level, event, message)
+            rest = f",{_encode(fields)[1:]}" if fields else "}"
+            line = f'{{"ts":"{timestamp(time.time())}",{head}{rest}'
+            handlers[0].write(line, urgent=level >= logging.WARNING)
+            return
     record = logging.LogRecord(logger.name, level, "", 0, message, (), None)
     record.__dict__.update(fields, event=event)
     logger.handle(record)
+
+
+@lru_cache(maxsize=64)
+def _head(logger: str, level: int, event: str, message: str) -> str:
+    """Return what the lines of one place in the program begin with, without braces."""
+    head = {
+        "level": logging.getLevelName(level).lower(),
+        "event": event,
+        "msg": message,
+        "logger": logger,
+        **_process,
+    }
+    return _encode(head)[1:-1]
 
 
 def redact(text: str) -> str:
@@ -94,18 +105,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return fields
 
 
-@lru_cache(maxsize=4)
-def _second(whole: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-
-
-def _timestamp(created: float) -> str:
-    """Return ISO-8601 in UTC with milliseconds."""
-    whole = int(created)
-    return f"{_second(whole)}.{int((created - whole) * 1000):03d}Z"
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
+_encode = encoder(default=str)
 
 
 class JsonFormatter(logging.Formatter):
@@ -114,7 +114,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         line: dict[str, Any] = {
-            "ts": _timestamp(record.created),
+            "ts": timestamp(record.created),
             "level": record.levelname.lower(),
             "event": getattr(record, "event", record.name),
             "msg": record.getMessage(),
@@ -134,9 +134,7 @@ class TextFormatter(logging.Formatter):
         """Return the line."""
         pairs = " ".join(f"{key}={value}" for key, value in _fields(record).items())
         event = getattr(record, "event", record.name)
-        text = (
-            f"{_timestamp(record.created)} {record.levelname:<7} {record.getMessage()}  [{event}]"
-        )
+        text = f"{timestamp(record.created)} {record.levelname:<7} {record.getMessage()}  [{event}]"
         if pairs:
             text = f"{text} {pairs}"
         if record.exc_info:
@@ -257,4 +255,4 @@ def thread_stacks() -> dict[str, list[str]]:
 
 def utc_now() -> str:
     """Return the present in the form of the `ts` field."""
-    return _timestamp(datetime.now(UTC).timestamp())
+    return timestamp(time.time())

@@ -134,7 +134,7 @@ def test_a_summary_has_the_same_numbers_in_every_format(seedcore: Program) -> No
 
 
 def test_contradictions_are_refused(seedcore: Program) -> None:
-    assert seedcore("worker", "queue", "--once", "--until-empty").returncode == 78
+    assert seedcore("worker", "queue", "--once", "--until-empty").returncode == 2
     assert seedcore("worker", "queue", "--timeout", "5s").returncode == 2
     assert seedcore("worker", "queue", "--concurrency", "0").returncode == 2
     assert seedcore("worker", "unit", "nothing").returncode == 2

@@ -9,7 +9,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import pytest
 from seedcore.db.embedded import EmbeddedServer
 from seedcore.db.embedded.binaries import installation
 from seedcore.db.embedded.identity import server_identity
-from seedcore.db.embedded.layout import Layout
+from seedcore.db.embedded.layout import Layout, prepare_root
 from seedcore.errors import ConfigError, SeedcoreError, Unavailable
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes users, so it needs root")
@@ -196,6 +198,19 @@ def test_home_directory_of_an_account_is_not_opened(
     with pytest.raises(ConfigError, match="is not ours to open"):
         EmbeddedServer(home, unsafe=True).ensure_running()
     assert _mode(home) == 0o700
+
+
+def test_home_made_by_several_at_once_is_made_once(folder: Path) -> None:
+    start = threading.Barrier(8)
+
+    def make(home: Path) -> None:
+        start.wait()
+        prepare_root(Layout(home))
+
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(40):
+            list(threads.map(make, [folder / str(number) / "home"] * 8))
+    assert (folder / "39" / "home" / "postgres").is_dir()
 
 
 def test_a_file_in_place_of_the_home_is_named(folder: Path) -> None:

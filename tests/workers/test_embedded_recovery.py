@@ -18,6 +18,7 @@ from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.db.embedded import EmbeddedServer
 from seedcore.db.embedded.identity import server_identity
+from seedcore.db.embedded.initialise import failure
 from seedcore.db.embedded.postmaster import is_alive, processes_of
 from seedcore.errors import ConfigError, Unavailable
 
@@ -127,6 +128,20 @@ def test_empty_pid_file_of_a_full_disk_is_no_obstacle(server: EmbeddedServer) ->
     assert _kept(server) == 42
 
 
+@pytest.mark.parametrize("pid_file", ["", "garbage", None], ids=["empty", "garbage", "removed"])
+def test_socket_lock_of_a_live_stranger_is_no_obstacle(
+    server: EmbeddedServer, stranger: subprocess.Popen[bytes], pid_file: str | None
+) -> None:
+    server.stop("immediate")
+    if pid_file is not None:
+        server.layout.pid_file.write_text(pid_file)
+    lock = server.layout.socket / ".s.PGSQL.5432.lock"
+    lock.write_text(f"{stranger.pid}\n{server.layout.data}\n0\n5432\n{server.layout.socket}\n")
+    server.ensure_running()
+    assert _kept(server) == 42
+    assert stranger.poll() is None
+
+
 def _write_pid_file(server: EmbeddedServer, pid: int) -> None:
     layout = server.layout
     layout.pid_file.write_text(
@@ -154,6 +169,14 @@ def test_failed_start_says_what_the_server_said(server: EmbeddedServer) -> None:
     server.layout.local_conf.unlink()
     server.ensure_running()
     assert _kept(server) == 42
+
+
+def test_user_without_a_name_is_told_to_get_one() -> None:
+    said = "initdb: error: could not look up effective user ID 4242: user does not exist\n"
+    error = failure("initdb failed", said)
+    assert "4242" in error.message
+    assert error.hint is not None
+    assert "/etc/passwd" in error.hint
 
 
 def test_recovery_that_takes_long_is_waited_for_and_not_disturbed(server: EmbeddedServer) -> None:

@@ -102,6 +102,8 @@ def test_running_server_is_found_without_starting_a_process(
 
 
 def test_six_first_starts_at_once_share_one_server(home: Path) -> None:
+    home.chmod(0o711)
+    home /= "missing/too"  # each of them finds out that it has to be made
     starters = [_starter(home) for _ in range(6)]
     said = [process.communicate(timeout=50) for process in starters]
     assert [p.returncode for p in starters] == [0] * 6, said

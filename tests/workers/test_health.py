@@ -74,6 +74,9 @@ def test_metrics_have_the_fixed_names_and_no_type_of_a_user(
         'seedcore_task_duration_seconds_count{outcome="completed",type="action"} 1.0',
         'seedcore_task_duration_seconds_count{outcome="failed",type="other"} 1.0',
         "seedcore_task_queue_wait_seconds_count 4.0",
+        'seedcore_tool_calls_total{outcome="ok"} 1.0',
+        'seedcore_tool_calls_total{outcome="tool_error"} 2.0',
+        "seedcore_tool_threads_abandoned 0.0",
     ):
         assert line in page.splitlines()
     assert "seedcore_dispatcher_process_rss_bytes" in page

@@ -8,7 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import pytest
+
+from seedcore.task import service
 from tests.workers.conftest import SHORT_LEASE, StartWorker, check_history, until
 
 Read = Callable[[str], dict[str, Any]]
@@ -186,3 +190,40 @@ def test_sigusr1_tells_what_the_worker_is_doing(
     assert json.dumps(line)
     worker.signal(signal.SIGTERM)
     worker.signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("tool", ["test.nap", "test.deaf"])
+def test_a_task_that_comes_back_to_the_same_worker_runs_to_its_end(
+    start_worker: StartWorker,
+    submit: Callable[..., str],
+    task: Read,
+    conn: Any,
+    all_events: None,
+    tool: str,
+) -> None:
+    contested = submit(tool, seconds=1)
+    worker = start_worker("--until-empty")
+    until(lambda: task(contested)["status"] == "running")
+    service.requeue_stale(conn, [UUID(contested)], actor="ann")
+    until(lambda: task(contested)["attempts"] == 2)  # while the first attempt still sleeps
+
+    assert worker.end() == 0
+    assert worker.wait_for("lease.lost")["task_id"] == contested
+    ends = {line["attempt"]: line["outcome"] for line in worker.events("task.finished")}
+    assert ends == {1: "lost", 2: "completed"}
+    assert not worker.events("asyncio")
+    row = task(contested)
+    assert (row["status"], row["attempts"], row["lapses"]) == ("completed", 2, 1)
+    check_history(conn)
+
+
+def test_the_old_attempts_lost_lease_does_not_stop_the_new_one(
+    start_worker: StartWorker, submit: Callable[..., str], task: Read, conn: Any
+) -> None:
+    contested = submit("test.deaf", seconds=2)
+    worker = start_worker("--until-empty", env=SHORT_LEASE)  # renews twice a second
+    until(lambda: task(contested)["status"] == "running")
+    service.requeue_stale(conn, [UUID(contested)], actor="ann")
+
+    assert worker.end() == 0
+    assert (task(contested)["status"], task(contested)["attempts"]) == ("completed", 2)

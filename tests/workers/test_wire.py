@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
 import pytest
+import uvloop
 
 from seedcore.errors import Unavailable
 from seedcore.task.wire import Call, Wire
@@ -94,3 +96,24 @@ async def test_a_session_that_is_ended_says_so(
     conn.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
     with pytest.raises(psycopg.errors.AdminShutdown):
         await answer
+
+
+def test_a_session_that_ends_with_words_unread_is_noticed_under_uvloop(
+    blank_database_url: str, conn: Any
+) -> None:
+    async def cut_off() -> float:
+        connection = await psycopg.AsyncConnection.connect(blank_database_url, autocommit=True)
+        wire = Wire(connection, prepare=True, timeout_s=10)
+        unread = Call("SELECT %(text)s::text", {"text": "x" * 100_000})
+        answer = wire.send([Call("SELECT pg_sleep(10)", {}), unread])
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        conn.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+        with pytest.raises(psycopg.OperationalError):
+            await answer
+        await connection.close()
+        return time.monotonic() - began
+
+    # Each has an even chance to be one of those that the loop keeps to itself.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert max(runner.run(cut_off()) for _ in range(12)) < 3

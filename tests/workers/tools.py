@@ -76,6 +76,17 @@ async def once(path: str, seconds: float, ctx: ToolContext) -> str:
     return "done"
 
 
+@tool("test.once_quits", at_most_once=True)
+async def once_quits(path: str, ctx: ToolContext) -> None:
+    """Leave a trace, then cancel the asyncio task that it runs in."""
+    with Path(path).open("a", encoding="utf-8") as file:  # noqa: ASYNC230 - one line
+        file.write(f"{ctx.task_id} {ctx.attempt}\n")
+    current = asyncio.current_task()
+    assert current is not None
+    current.cancel()
+    await asyncio.sleep(60)
+
+
 @tool("test.big", idempotent=True)
 async def big(size: int) -> str:
     """Return a long text."""

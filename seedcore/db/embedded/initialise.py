@@ -183,9 +183,12 @@ def failure(sentence: str, output: str) -> Unavailable:
     # The line before may hold the reason: "invalid value for ..." comes as a plain LOG.
     tail = "; ".join(lines[max(0, last - 1) : last + 2])
     full = "No space left on device" in output or "File too large" in output
+    hint = "free some space on that disk, then retry" if full else "see 'seedcore db logs'"
+    if "could not look up effective user ID" in output:
+        hint = "PostgreSQL needs a user with a name: add this one to /etc/passwd, or use another server"
     return Unavailable(
         f"{sentence}: {tail}" if tail else sentence,
         code="db.disk_full" if full else "db.start_failed",
-        hint="free some space on that disk, then retry" if full else "see 'seedcore db logs'",
+        hint=hint,
         details={"output": lines[-20:]},
     )

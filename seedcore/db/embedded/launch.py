@@ -138,18 +138,22 @@ def _remove_stale_files(layout: Layout) -> None:
     user has it now. We hold the lock that its processes would hold, so we know better.
     """
     found = postmaster.read_pid_file(layout.pid_file)
-    if found is None:
-        layout.pid_file.unlink(missing_ok=True)  # empty: the disk was full
-        return
-    if postmaster.is_postgres_of(found.pid, layout.data):
+    sockets = {layout.socket / f".s.PGSQL.{PORT}.lock"}
+    user: int | None = None
+    if found is not None:
+        sockets.add((found.socket_dir or layout.socket) / f".s.PGSQL.{found.port or PORT}.lock")
+        user = found.pid if postmaster.is_postgres_of(found.pid, layout.data) else None
+    elif any(path.exists() for path in sockets):
+        # The file is empty (the disk was full) or somebody removed it, so it names nobody.
+        user = next(postmaster.processes_of(layout.data), None)
+    if user is not None:
         raise Unavailable(
             f"a PostgreSQL server that seedcore did not start uses {layout.data} "
-            f"(process {found.pid}) and is not ready",
+            f"(process {user}) and is not ready",
             code="db.start_failed",
         )
-    layout.pid_file.unlink(missing_ok=True)
-    for folder in {found.socket_dir or layout.socket, layout.socket}:
-        (folder / f".s.PGSQL.{found.port or PORT}.lock").unlink(missing_ok=True)
+    for path in {layout.pid_file, *sockets}:
+        path.unlink(missing_ok=True)
 
 
 def _spawn(layout: Layout, installation: Path, identity: Identity, alive: int) -> None:

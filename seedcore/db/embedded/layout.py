@@ -141,8 +141,8 @@ def prepare_root(layout: Layout) -> None:
         ConfigError: It belongs to someone else, or can't be made.
     """
     try:
-        if not layout.home.exists():
-            layout.home.mkdir(parents=True, mode=0o755 if os.geteuid() == 0 else 0o700)
+        # Never "if it is missing": several commands may make it at once.
+        layout.home.mkdir(parents=True, mode=0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
         layout.root.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
     except OSError as error:
         raise ConfigError(

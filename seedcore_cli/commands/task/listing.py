@@ -18,7 +18,7 @@ def list_(cli: Cli, *, chosen: Conditions, limit: Limit = 50, sort: Sort = None)
 
     Examples:
       seedcore task list --status failed --since 1h
-      seedcore task list --status live --type echo --limit 0 -o jsonl
+      seedcore task list --status live --type action --limit 0 -o jsonl
       seedcore task list --status failed -o name | xargs -r seedcore task retry --reason "fixed"
 
     See also: seedcore help selectors

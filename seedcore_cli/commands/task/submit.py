@@ -59,7 +59,8 @@ def _many(*names: str, help: str, **more: Any) -> Any:
 def submit(
     cli: Cli,
     type_: Annotated[
-        str | None, typer.Argument(metavar="TYPE", help="What kind of task, such as echo.")
+        str | None,
+        typer.Argument(metavar="TYPE", help="What kind of task, such as action or query."),
     ] = None,
     *,
     params: Annotated[

@@ -37,8 +37,8 @@ def wait(
     Without --timeout it waits for ever; --timeout 0 only looks.
 
     Examples:
-      id=$(seedcore task submit echo --params '{"text": "hi"}' -o name); seedcore task wait "$id"
-      seedcore task wait --type echo --status live --timeout 5m
+      id=$(seedcore task submit action --tool echo --args '{"value": "hi"}' -o name); seedcore task wait "$id"
+      seedcore task wait --type action --status live --timeout 5m
 
     Exit codes: 3 one ended failed or cancelled; 4 no such task; 6 time-out; 8 not yet (--timeout 0).
     """
@@ -105,7 +105,7 @@ def watch(
 
     Examples:
       seedcore task watch 0198c7a12b3c
-      seedcore task watch --type echo --timeout 10m -o jsonl
+      seedcore task watch --type action --timeout 10m -o jsonl
 
     Exit codes: 4 no such task; 6 time-out.
     """

@@ -8,8 +8,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from seedcore.task import service
+from seedcore.task import operate, service
 from seedcore.task.model import Selection, TaskStatus
+from seedcore.task.store import fetch
 from seedcore.testing import age
 from tests.integration.task.worker import Worker, history, new, set_level, status, task
 
@@ -236,3 +237,21 @@ def test_a_lane_is_paused_by_name_and_shown(conn: Conn) -> None:
 def test_states_of_the_model_are_those_of_the_database(conn: Conn) -> None:
     rows = conn.execute("SELECT unnest(enum_range(NULL::taskstatus))::text AS s").fetchall()
     assert {row["s"] for row in rows} == set(TaskStatus)
+
+
+def test_a_task_that_is_pruned_meanwhile_is_reported_as_gone(
+    conn: Conn, worker: Worker, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = new(conn)
+    worker.claim(1)
+    worker.complete(task_id)
+
+    def fetch_and_lose(connection: Conn, statement: Any, parameters: Any) -> list[dict[str, Any]]:
+        rows = fetch(connection, statement, parameters)
+        with psycopg.connect(database_url, autocommit=True) as other:
+            other.execute("DELETE FROM tasks WHERE id = %s", (task_id,))
+        return rows
+
+    monkeypatch.setattr(operate, "fetch", fetch_and_lose)
+    (row,) = service.cancel(conn, [task_id], actor="ann")
+    assert (row["changed"], row["error"]) == (False, "there is no such task")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from seedcore.agent import ToolError, envelope
@@ -13,12 +11,6 @@ def test_an_error_s_text_can_be_stored():
     assert envelope.error_text(ToolError("said so")) == "said so"
     assert envelope.error_text(KeyError()) == "KeyError"
     assert len(envelope.error_text(ValueError("x" * 10_000))) == 2000
-
-
-def test_times_are_utc_in_milliseconds():
-    assert (
-        envelope.timestamp(datetime(2031, 5, 17, 9, 30, tzinfo=UTC)) == "2031-05-17T09:30:00.000Z"
-    )
 
 
 @pytest.mark.parametrize(

@@ -561,6 +561,27 @@ async def test_a_coroutine_that_ignores_its_end_is_out_of_time_when_stopped(benc
     assert (await attempt).error_type == "outcome_unknown"
 
 
+@pytest.mark.parametrize(
+    ("promise", "error_type"), [(True, "outcome_unknown"), (False, "tool_error")]
+)
+async def test_a_tool_that_cancels_its_own_task_ends_its_call_alone(
+    bench: Bench, promise: bool, error_type: str
+):
+    @tool("demo.quits", at_most_once=promise)
+    async def quits() -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+        current.cancel()
+        await asyncio.sleep(60)
+
+    outcome = await bench.use(quits).run(("demo.quits", {}), cancelled=threading.Event())
+    assert (outcome.error_type, outcome.retryable) == (error_type, not promise)
+    assert (
+        await bench.run(("sleep", {"seconds": 0.001}))
+    ).success  # nothing of it is left in this task
+
+
 async def test_without_the_lease_an_at_most_once_call_does_not_start(bench: Bench):
     made, count = counting(at_most_once=True)
     bench.holds = False

@@ -98,7 +98,7 @@ def test_renewal_is_at_most_a_third_of_the_silence_that_kills(
 def test_values_that_cannot_work_are_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="DISPATCHER_FLUSH_N"):
         check(Settings(dispatcher_flush_n=0), Options())
-    with pytest.raises(ConfigError, match="exclude"):
+    with pytest.raises(UsageError, match="exclude"):
         check(Settings(), Options(once=True, until_empty=True))
     with pytest.raises(ConfigError, match="no folder"):
         check(Settings(), Options(metrics_textfile="/no/such/folder/x.prom"))
