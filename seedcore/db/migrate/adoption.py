@@ -612,6 +612,10 @@ _COUNTS = (
         drops=True,
     ),
     _Count(
+        "117", "task_multimodal_embeddings", "emb", "zero vector: dropped", "vector_norm(emb) = 0",
+        drops=True,
+    ),
+    _Count(
         "120", "tasks", "owner_id", "not running: the rest of a lease is cleared",
         "lower(status::text) <> 'running' AND owner_id IS NOT NULL",
     ),

@@ -103,8 +103,10 @@ class Plan:
 
     @property
     def is_destructive(self) -> bool:
-        """Whether any statement loses rows or columns."""
-        return any(s.destructive for s in self.statements)
+        """Whether any statement loses rows or columns, or an adoption drops rows that were found."""
+        return any(s.destructive for s in self.statements) or any(
+            c.drops for c in self.adoption.conversions
+        )
 
 
 def plan(
@@ -152,7 +154,7 @@ def plan(
         return Plan(begin, stop, "", [])
     body = rendered(chain, begin, stop, down=down)
     script = f"{_PREAMBLE % (begin, begin)}\n{body}{_CLOSE}"
-    return Plan(begin, stop, script, list(_planned(chain, body, sizes)), survey)
+    return Plan(begin, stop, script, list(_planned(chain, body, sizes, down=down)), survey)
 
 
 def lock_levels(chain: scripts.Chain) -> dict[str, str]:
@@ -202,7 +204,7 @@ def _by_revision(script: str) -> Iterator[tuple[str, Statement, dict[str, str]]]
 
 
 def _planned(
-    chain: scripts.Chain, script: str, sizes: dict[str, tuple[int, int]]
+    chain: scripts.Chain, script: str, sizes: dict[str, tuple[int, int]], *, down: bool
 ) -> Iterator[PlannedStatement]:
     for revision, statement, locks in _by_revision(script):
         if statement.is_comment:
@@ -217,6 +219,7 @@ def _planned(
             relations=sorted(locks),
             rows=largest[0],
             size_bytes=largest[1],
-            destructive=statement.is_destructive,
+            # On the way up a block repairs what it finds; the survey counts what that would drop.
+            destructive=statement.is_destructive and (down or not statement.is_block),
             irreversible=described.irreversible,
         )
