@@ -21,6 +21,7 @@ _STATES = {
     "SC409": errors.Conflict,
     "SC422": errors.UsageError,
     "SC423": errors.LockBusy,
+    "SC478": errors.ConfigError,
 }
 
 

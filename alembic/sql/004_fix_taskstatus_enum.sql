@@ -5,10 +5,10 @@ DECLARE
     v_wanted  constant text[] :=
         ARRAY['created', 'queued', 'running', 'completed', 'failed', 'cancelled', 'retry'];
     v_label   text;
-    v_view    record;
-    v_views   text[] := '{}';
-    v_names   text[] := '{}';
-    v_rebuild boolean;
+    v_index   record;
+    v_check   record;
+    v_labels  text[];
+    v_rows    bigint;
 BEGIN
     -- A label whose lower-case twin is missing only needs its name.
     FOR v_label IN
@@ -20,32 +20,42 @@ BEGIN
                             AND twin.enumlabel = lower(e.enumlabel))
     LOOP
         EXECUTE format('ALTER TYPE taskstatus RENAME VALUE %L TO %L', v_label, lower(v_label));
+        v_labels := v_labels || v_label;
     END LOOP;
+    IF v_labels IS NOT NULL THEN
+        RAISE INFO 'taskstatus: labels % renamed to small letters', array_to_string(v_labels, ', ');
+    END IF;
 
-    SELECT (SELECT a.atttypid <> 'taskstatus'::regtype FROM pg_attribute AS a
-            WHERE a.attrelid = 'tasks'::regclass AND a.attname = 'status')
-        OR (SELECT array_agg(e.enumlabel::text ORDER BY e.enumlabel) FROM pg_enum AS e
-            WHERE e.enumtypid = 'taskstatus'::regtype)
-           IS DISTINCT FROM (SELECT array_agg(w ORDER BY w) FROM unnest(v_wanted) AS w)
-    INTO v_rebuild;
-    IF NOT v_rebuild THEN
+    -- The order of the labels is the order in which tasks sort.
+    IF (SELECT a.atttypid = 'taskstatus'::regtype FROM pg_attribute AS a
+        WHERE a.attrelid = 'tasks'::regclass AND a.attname = 'status')
+       AND enum_range(NULL::taskstatus)::text[] = v_wanted THEN
         RETURN;
     END IF;
 
-    -- Views hold on to the column's type: take them down, newest first, and put them back after.
-    FOR v_view IN
-        SELECT DISTINCT c.oid, c.oid::regclass::text AS name, pg_get_viewdef(c.oid) AS body
-        FROM pg_depend AS d
-        JOIN pg_rewrite AS r ON r.oid = d.objid
-        JOIN pg_class AS c ON c.oid = r.ev_class AND c.relkind = 'v'
-        WHERE d.classid = 'pg_rewrite'::regclass
-          AND d.refclassid = 'pg_class'::regclass
-          AND d.refobjid = 'tasks'::regclass
-        ORDER BY c.oid DESC
+    PERFORM pg_temp.seedcore_take_down_views('tasks');
+    -- Conditions of indexes and checks hold on to the old type as well; a check in the seeds' manner
+    -- says what the type says.
+    FOR v_index IN
+        SELECT c.oid::regclass::text AS name, pg_get_indexdef(c.oid) AS definition
+        FROM pg_index AS i
+        JOIN pg_class AS c ON c.oid = i.indexrelid
+        WHERE i.indrelid = 'tasks'::regclass
+          AND coalesce(pg_get_expr(i.indpred, i.indrelid), '') || coalesce(pg_get_expr(i.indexprs, i.indrelid), '')
+              ~ '\mstatus\M'
     LOOP
-        v_names := v_view.name || v_names;
-        v_views := v_view.body || v_views;
-        EXECUTE format('DROP VIEW %s', v_view.name);
+        EXECUTE format('DROP INDEX %s', v_index.name);
+        RAISE INFO 'tasks: dropped an index on the old status: %', v_index.definition;
+    END LOOP;
+    FOR v_check IN
+        SELECT k.conname AS name, pg_get_constraintdef(k.oid) AS definition
+        FROM pg_constraint AS k
+        WHERE k.conrelid = 'tasks'::regclass AND k.contype = 'c'
+          AND (SELECT a.attnum FROM pg_attribute AS a
+               WHERE a.attrelid = 'tasks'::regclass AND a.attname = 'status') = ANY (k.conkey)
+    LOOP
+        EXECUTE format('ALTER TABLE tasks DROP CONSTRAINT %I', v_check.name);
+        RAISE INFO 'tasks: dropped a check on the old status: %', v_check.definition;
     END LOOP;
 
     CREATE TYPE taskstatus_clean AS ENUM
@@ -56,10 +66,10 @@ BEGIN
     DROP TYPE taskstatus;
     ALTER TYPE taskstatus_clean RENAME TO taskstatus;
     ALTER TABLE tasks ALTER COLUMN status SET DEFAULT 'created';
+    SELECT count(*) INTO v_rows FROM tasks;
+    RAISE INFO 'tasks.status: % rows converted to a clean taskstatus', v_rows;
 
-    FOR i IN 1 .. cardinality(v_names) LOOP
-        EXECUTE format('CREATE VIEW %s AS %s', v_names[i], v_views[i]);
-    END LOOP;
+    PERFORM pg_temp.seedcore_put_back_views();
 END
 $$;
 COMMENT ON TYPE taskstatus IS 'States of a task; completed, failed and cancelled are final.';

@@ -28,7 +28,8 @@ CREATE OR REPLACE FUNCTION task_submit(
     p_depends_on      UUID[]           DEFAULT NULL,
     p_hold            BOOLEAN          DEFAULT false,
     p_id              UUID             DEFAULT NULL,
-    p_unique          TEXT             DEFAULT 'live'
+    p_unique          TEXT             DEFAULT 'live',
+    p_snapshot_id     INTEGER          DEFAULT NULL
 ) RETURNS TABLE (id UUID, created BOOLEAN, status taskstatus, run_after TIMESTAMPTZ, error TEXT)
 LANGUAGE plpgsql
 SET search_path = public, pg_temp, seedcore_engine AS $$
@@ -87,7 +88,7 @@ BEGIN
         INSERT INTO tasks AS t (
             id, status, type, description, domain, drift_score, params, run_after,
             priority, deadline_at, expires_at, max_attempts, idempotency_key, auto_release,
-            error, finished_at, created_at, updated_at)
+            error, finished_at, created_at, updated_at, snapshot_id)
         VALUES (
             v_id, v_status, p_type, p_description, p_domain, coalesce(p_drift_score, 0),
             coalesce(p_params, '{}'), p_run_after,
@@ -95,7 +96,8 @@ BEGIN
             coalesce(p_deadline_at, task_hint_deadline(p_params)),
             coalesce(p_expires_at, v_now + task_hint_ttl(p_params)),
             p_max_attempts, p_idempotency_key, v_status = 'created' AND NOT coalesce(p_hold, false),
-            v_error, CASE WHEN v_status = 'cancelled' THEN v_now END, v_now, v_now)
+            v_error, CASE WHEN v_status = 'cancelled' THEN v_now END, v_now, v_now,
+            coalesce(p_snapshot_id, pkg_default_snapshot_id()))
         ON CONFLICT DO NOTHING;
         EXIT WHEN FOUND;
         RETURN QUERY
@@ -123,5 +125,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION task_submit(TEXT, TEXT, JSONB, TEXT, DOUBLE PRECISION, INTEGER, TIMESTAMPTZ, TIMESTAMPTZ,
-    TIMESTAMPTZ, INTEGER, TEXT, UUID[], BOOLEAN, UUID, TEXT) IS
+    TIMESTAMPTZ, INTEGER, TEXT, UUID[], BOOLEAN, UUID, TEXT, INTEGER) IS
     'stores one task, queued, held or waiting; a known id or key returns its task with created = false; error says why a new one was cancelled at once';
+
+-- Bulk submission's edges. Made by the engine, they make no graph nodes; who asks for the graph does.
+CREATE OR REPLACE FUNCTION tasks_link(p_src UUID[], p_dst UUID[]) RETURNS VOID
+LANGUAGE sql
+SET search_path = public, pg_temp, seedcore_engine AS $$
+    INSERT INTO task_depends_on_task (src_task_id, dst_task_id)
+    SELECT u.src, u.dst FROM unnest(p_src, p_dst) AS u (src, dst)
+    ON CONFLICT DO NOTHING
+$$;
+COMMENT ON FUNCTION tasks_link(UUID[], UUID[]) IS 'writes down that each task of the first list waits for the one beside it in the second';

@@ -11,6 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    ops.run_sql("001_older_code.sql")
     ops.run_sql("001_create_tasks_table.sql")
 
 

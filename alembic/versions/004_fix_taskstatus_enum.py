@@ -8,12 +8,13 @@ from __future__ import annotations
 from seedcore.db.migrate import ops
 
 revision = "004"
-down_revision = "001"
+down_revision = "003"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
+    ops.run_sql("004_dependent_views.sql")
     ops.run_sql("004_fix_taskstatus_enum.sql")
 
 

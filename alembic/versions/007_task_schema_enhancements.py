@@ -23,9 +23,13 @@ INDEXES = (
 
 
 def upgrade() -> None:
+    ops.run_sql("004_dependent_views.sql")
     ops.run_sql("007_task_schema_enhancements.sql")
+    ops.let_go("tasks")
+    ops.validate("tasks", "ck_tasks_attempts_nonneg")
     for name, definition in INDEXES:
         ops.create_index(name, "tasks", definition)
+    ops.run_sql("007_index_comments.sql")
 
 
 def downgrade() -> None:

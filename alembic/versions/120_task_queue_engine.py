@@ -1,8 +1,8 @@
 """Turn the tasks table into a queue: priorities, dependencies, leases that are fenced, and their audit.
 
 Every function writes its own audit rows, releases and notifications; the triggers are for writers that
-go round the functions. Locks: the columns and checks take `tasks` exclusively for an instant, the
-indexes are built last and leave a filled table writable.
+go round the functions. Locks: the columns and checks take `tasks` exclusively for an instant and are
+committed at once when it has rows; checks are validated and indexes built while writers go on.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from __future__ import annotations
 from seedcore.db.migrate import ops
 
 revision = "120"
-down_revision = "007"
+down_revision = "119"
 branch_labels = None
 depends_on = None
 
 FILES = (
-    "120_tables.sql",
     "120_events.sql",
     "120_hints.sql",
     "120_release.sql",
@@ -26,8 +25,15 @@ FILES = (
     "120_operator.sql",
     "120_schedule.sql",
     "120_retention.sql",
-    "120_triggers.sql",
     "120_views.sql",
+)
+
+CHECKS = (
+    "ck_tasks_priority",
+    "ck_tasks_priority_given",
+    "ck_tasks_max_attempts",
+    "ck_tasks_lapses",
+    "ck_tasks_lease",
 )
 
 INDEXES = (
@@ -61,9 +67,20 @@ INDEXES = (
 
 
 def upgrade() -> None:
+    ops.run_sql("004_dependent_views.sql")
+    ops.run_sql("120_columns.sql")
+    ops.let_go("tasks")
+    ops.run_in_batches("120_repair.sql", "tasks")
+    ops.validate("tasks", *CHECKS)
+    ops.run_sql("120_priority.sql")
+    ops.let_go("tasks")
+    ops.run_sql("120_tables.sql")
+    ops.let_go("tasks")
     for name in FILES:
         ops.run_sql(name)
     ops.execute("SELECT task_events_ensure();")
+    ops.run_sql("120_triggers.sql")
+    ops.let_go("tasks")
     for name, definition in INDEXES:
         ops.create_index(name, "tasks", definition)
     ops.create_index(
@@ -72,10 +89,11 @@ def upgrade() -> None:
         "(idempotency_key) WHERE idempotency_key IS NOT NULL AND status NOT IN ('failed', 'cancelled')",
         unique=True,
     )
+    ops.run_sql("120_index_comments.sql")
 
 
 def downgrade() -> None:
-    ops.require_empty("task_events", "task_schedules", "task_depends_on_task")
+    ops.require_empty("task_events", "task_schedules")
     ops.run_sql("120_task_queue_engine.down.sql")
     # 006's own versions of the functions that were replaced.
     ops.run_sql("006_lease_functions.sql")

@@ -56,6 +56,7 @@ _BY_STATE: dict[str, tuple[type[SeedcoreError], str, str | None]] = {
     "SC409": (Conflict, "conflict", None),
     "SC422": (UsageError, "usage.invalid", None),
     "SC423": (LockBusy, "lock.busy", None),
+    "SC478": (ConfigError, "config.invalid", None),
 }
 
 

@@ -179,13 +179,15 @@ COPY task_stage FROM STDIN
 WITH stored AS (
     INSERT INTO tasks (
            id, status, type, description, domain, drift_score, params, run_after, priority, deadline_at,
-           expires_at, max_attempts, idempotency_key, auto_release, created_at, updated_at)
+           expires_at, max_attempts, idempotency_key, auto_release, created_at, updated_at, snapshot_id)
     SELECT s.id, s.status, s.type, s.description, s.domain, s.drift_score, s.params,
            coalesce(s.run_after, s.at + s.in_s * interval '1 second'),
            coalesce(s.priority, task_hint_priority(s.params), 5),
            coalesce(s.deadline_at, task_hint_deadline(s.params)),
            coalesce(s.expires_at, s.at + task_hint_ttl(s.params)),
-           s.max_attempts, s.idempotency_key, s.auto_release, s.at, s.at
+           s.max_attempts, s.idempotency_key, s.auto_release, s.at, s.at,
+           -- A sub-select, so that the whole batch asks once.
+           (SELECT pkg_default_snapshot_id())
       FROM (SELECT l.*, n.now + l.ord * interval '1 microsecond' AS at
               FROM task_stage l CROSS JOIN (SELECT clock_timestamp() AS now) AS n) AS s
      WHERE NOT (%(ever)s AND s.idempotency_key IS NOT NULL AND task_find_key(s.idempotency_key) IS NOT NULL)
@@ -216,9 +218,7 @@ SELECT t.id FROM tasks t WHERE t.id = ANY (%(ids)s::uuid[]) ORDER BY t.id FOR SH
 
 -- add_edges --
 -- Who of a batch waits for whom.
-INSERT INTO task_depends_on_task (src_task_id, dst_task_id)
-SELECT u.src, u.dst FROM unnest(%(src)s::uuid[], %(dst)s::uuid[]) AS u (src, dst)
-    ON CONFLICT DO NOTHING
+SELECT tasks_link(%(src)s::uuid[], %(dst)s::uuid[])
 
 -- settle --
 -- Queue or cancel new waiting tasks whose dependencies have ended already, and so on down.

@@ -14,6 +14,7 @@ from seedcore_cli.params import parse_duration
 
 if TYPE_CHECKING:
     from seedcore.db.migrate import Options, Outcome
+    from seedcore.db.migrate.recorder import Step
 
 app = group("Bring the database to the schema of this program.")
 
@@ -23,6 +24,7 @@ STEPS = (
     Column("description"),
     Column("seconds", align="right", format=lambda s: "" if s is None else f"{s:.2f}"),
     Column("applied_at"),
+    Column("notes", wide=True, format=lambda notes: "; ".join(notes or ())),
 )
 STATUS = (
     Column("current", id=True),
@@ -96,8 +98,9 @@ def up(
       seedcore migrate up
       seedcore migrate up +1 --dry-run
 
-    Exit codes: 3 the database is not on this program's chain; 4 no such revision; 9 another
-    migration, or a session that uses the tables, stayed too long.
+    Exit codes: 3 the database is not on this program's chain; 4 no such revision; 5 something that
+    was made by hand is in the way; 9 another migration, or a session that uses the tables, stayed
+    too long.
     """
     from seedcore.db import migrate
 
@@ -247,7 +250,10 @@ def plan(
       seedcore migrate plan --sql --from base > schema.sql
       seedcore migrate plan base --down --fail-on destructive
 
-    Exit codes: 3 with --fail-on; 4 no such revision.
+    What the revisions will convert or drop in a database that was made by hand is counted, and what
+    they can't adopt is named with its cure.
+
+    Exit codes: 3 with --fail-on; 4 no such revision; 5 something is in the way.
     """
     from seedcore.db import migrate
     from seedcore.errors import UsageError
@@ -269,6 +275,13 @@ def plan(
         if found.statements
         else f"nothing to do: already at {found.start}"
     )
+    for conversion in found.adoption.conversions:
+        cli.note(f"{conversion.revision} {conversion}")
+    for obstacle in found.adoption.obstacles:
+        cli.warn(f"in the way: {obstacle}")
+        cli.note(f"hint: {obstacle.cure}")
+    if found.adoption.obstacles:
+        raise typer.Exit(5)
     if fail_on and found.is_destructive:
         cli.warn("the plan loses data")
         raise typer.Exit(3)
@@ -281,7 +294,11 @@ def check(
     *,
     only: Annotated[
         str | None,
-        typer.Option("--only", help="Of heads, pending, drift, integrity, offline.", metavar="A,B"),
+        typer.Option(
+            "--only",
+            help="Of heads, pending, drift, acceptance, integrity, offline.",
+            metavar="A,B",
+        ),
     ] = None,
     wait: Annotated[
         float,
@@ -296,8 +313,9 @@ def check(
     """Look for what is wrong with the chain of revisions, the database, or the two together.
 
     heads: the revisions form one chain. pending: the database is at its end. drift: tables, columns,
-    indexes, functions, triggers, views and checks are what the revisions made. integrity: no
-    applied revision's file has changed since. offline: each revision renders as SQL.
+    indexes, functions, triggers, views and checks are what the revisions made. acceptance: every
+    object that the schema's design names is there. integrity: no applied revision's file has changed
+    since. offline: each revision renders as SQL.
 
     Examples:
       seedcore migrate check
@@ -392,8 +410,14 @@ def _options(cli: Cli, lock_timeout_s: float, *, dry_run: bool, drop_data: bool 
         dry_run=dry_run,
         drop_data=drop_data,
         actor=cli.actor,
-        on_step=lambda step: cli.note(f"{step.direction} {step.revision} {step.description}"),
+        on_step=lambda step: _tell(cli, step),
     )
+
+
+def _tell(cli: Cli, step: Step) -> None:
+    cli.note(f"{step.direction} {step.revision} {step.description}")
+    for note in step.notes:
+        cli.note(f"  {note}")
 
 
 def _show(cli: Cli, outcome: Outcome, *, dry_run: bool) -> None:

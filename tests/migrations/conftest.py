@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from seedcore.db.embedded import EmbeddedServer
-from seedcore.db.migrate.scripts import default_directory
+from seedcore.db.migrate.scripts import default_chain, default_directory
 from tests.program import Program
 
 Connection = psycopg.Connection[Any]
@@ -74,7 +74,9 @@ def scripts_copy(tmp_path: Path) -> Path:
 def add_revision(scripts_copy: Path) -> Callable[..., str]:
     """Add a revision to the copy: `add_revision("900", up="CREATE TABLE …", down="DROP …")`."""
 
-    def add(number: str, *, up: str, down: str = "", after: str = "120", more: str = "") -> str:
+    def add(
+        number: str, *, up: str, down: str = "", after: str = default_chain().head, more: str = ""
+    ) -> str:
         (scripts_copy / "versions" / f"{number}_test.py").write_text(
             "from __future__ import annotations\n"
             "from seedcore.db.migrate import ops\n"

@@ -40,14 +40,13 @@ def test_killed_at_any_moment_it_goes_on(program: Program, blank_database_url: s
     for moment in range(6):
         migrate.down(blank_database_url, "base")
         process = program.start("migrate", "up")
-        # Most of the time goes into starting Python, so the moments are denser towards the end.
-        time.sleep(longest_s * (0.4 + 0.6 * moment / 6))
+        time.sleep(longest_s * (0.1 + 0.9 * moment / 6))
         process.kill()
         process.wait()
         stopped_at.add(at_a_revision(blank_database_url))
         migrate.up(blank_database_url)
         assert schema_of(blank_database_url) == whole
-    assert None in stopped_at
+    assert len(stopped_at) > 1  # some of them really came in between
     assert all(f.ok for f in migrate.check(blank_database_url))
 
 
@@ -112,7 +111,7 @@ def test_stopped_within_a_concurrent_build_it_rebuilds_the_index(
     assert at_a_revision(blank_database_url) == "006"
     assert migrate.status(blank_database_url).invalid_indexes == ["ix_tasks_status_runafter"]
     outcome = migrate.up(blank_database_url)
-    assert [s.revision for s in outcome.steps] == ["007", "120"]
+    assert [s.revision for s in outcome.steps] == list(CHAIN.ids[CHAIN.position("006") :])
     assert migrate.status(blank_database_url).invalid_indexes == []
     assert all(f.ok for f in migrate.check(blank_database_url))
 

@@ -195,6 +195,32 @@ def _drift(
         yield Finding("drift", True, detail, hint)
 
 
+def _acceptance(
+    connection: psycopg.Connection, chain: scripts.Chain, state: states.State
+) -> Iterator[Finding]:
+    from seedcore.db.migrate.acceptance import WANTED, missing
+
+    if state.current != chain.head:
+        yield Finding(
+            "acceptance",
+            False,
+            f"can't tell: the database is at {state.current or 'base'}, not at {chain.head}",
+            "seedcore migrate up",
+        )
+        return
+    found = missing(connection)
+    for kind, name in found:
+        yield Finding(
+            "acceptance",
+            False,
+            f"{kind} {name} is missing",
+            "put it back by hand, or write a revision that makes it",
+        )
+    if not found:
+        count = sum(len(names) for names in WANTED.values())
+        yield Finding("acceptance", True, f"all {count} objects of the schema's design are there")
+
+
 def _integrity(
     connection: psycopg.Connection, chain: scripts.Chain, state: states.State
 ) -> Iterator[Finding]:
@@ -219,5 +245,10 @@ _OF_CHAIN: dict[str, Callable[[scripts.Chain], Iterator[Finding]]] = {
 }
 _OF_DATABASE: dict[
     str, Callable[[psycopg.Connection, scripts.Chain, states.State], Iterator[Finding]]
-] = {"pending": _pending, "drift": _drift, "integrity": _integrity}
-NAMES = ("heads", "pending", "drift", "integrity", "offline")
+] = {
+    "pending": _pending,
+    "drift": _drift,
+    "acceptance": _acceptance,
+    "integrity": _integrity,
+}
+NAMES = ("heads", "pending", "drift", "acceptance", "integrity", "offline")

@@ -43,6 +43,8 @@ def create_index(name: str, table: str, definition: LiteralString, *, unique: bo
         table: Table in schema public.
         definition: What follows the table's name: `(type)`, `USING gin (params)`, `(a) WHERE b`.
         unique: Whether it refuses equal keys.
+
+    An index of that name with another definition, as older databases have them, is replaced.
     """
     kind = sql.SQL("UNIQUE INDEX" if unique else "INDEX")
 
@@ -58,14 +60,15 @@ def create_index(name: str, table: str, definition: LiteralString, *, unique: bo
             op.get_context().impl.static_output(f"{rendered};")
         return
     driver = _driver()
-    if _is_valid(driver, name) is True:
+    valid = _is_valid(driver, name)
+    if valid and _is_same_index(driver, name, table, definition, unique=unique):
         return
     if _is_empty(driver, table):
         driver.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(name)))
         driver.execute(statement(""))
         return
     with op.get_context().autocommit_block(), patient(driver):
-        if _is_valid(driver, name) is False:
+        if valid is not None:
             driver.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(name)))
         driver.execute(statement("CONCURRENTLY"))
 
@@ -74,6 +77,71 @@ def drop_index(name: str) -> None:
     """Drop an index if it is there."""
     statement = sql.SQL("DROP INDEX IF EXISTS {};").format(sql.Identifier(name))
     execute(cast("LiteralString", statement.as_string()))
+
+
+def let_go(table: str) -> None:
+    """Commit, so that writers of a table that has rows needn't wait for the rest of the revision.
+
+    Everything before must bear to be run twice, and leave a table that older programs can use.
+
+    Args:
+        table: Table in schema public.
+    """
+    if context.is_offline_mode() or not _is_empty(_driver(), table):
+        with op.get_context().autocommit_block():
+            pass
+
+
+def validate(table: str, *constraints: str) -> None:
+    """Check the rows that were there before their NOT VALID constraints, while writers go on.
+
+    Rows that break one stay, with a warning; the constraint holds for whatever is written from then on.
+
+    Args:
+        table: Table in schema public.
+        constraints: Names of checks and foreign keys; one that is missing or valid is passed over.
+    """
+    for name in constraints:
+        statement = sql.SQL(
+            """DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_constraint
+               WHERE conrelid = to_regclass({qualified}) AND conname = {literal} AND NOT convalidated) THEN
+        ALTER TABLE {table} VALIDATE CONSTRAINT {name};
+    END IF;
+EXCEPTION WHEN check_violation OR foreign_key_violation THEN
+    RAISE WARNING '% has rows that violate %, so it holds for new rows only', {shown}, {literal}
+        USING HINT = 'seedcore db verify lists the rows';
+END
+$$;"""
+        ).format(
+            qualified=sql.Literal(f"public.{table}"),
+            shown=sql.Literal(table),
+            table=sql.Identifier(table),
+            name=sql.Identifier(name),
+            literal=sql.Literal(name),
+        )
+        rendered = cast("LiteralString", statement.as_string())
+        if not context.is_offline_mode() and _is_empty(_driver(), table):
+            execute(rendered)
+            continue
+        with op.get_context().autocommit_block():
+            execute(rendered)
+
+
+def run_in_batches(name: str, table: str) -> None:
+    """Run a file whose one DO block commits after each batch, unless the table is empty.
+
+    It must bear to be stopped after any batch and run again.
+
+    Args:
+        name: File in the script directory's `sql` folder.
+        table: The table whose rows it mends.
+    """
+    if not context.is_offline_mode() and _is_empty(_driver(), table):
+        return
+    with op.get_context().autocommit_block():
+        run_sql(name)
 
 
 def require_empty(*tables: str) -> None:
@@ -115,6 +183,39 @@ def _is_valid(driver: Connection[Any], index: str) -> bool | None:
         "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%s))", [index]
     ).fetchone()
     return None if row is None else bool(row[0])
+
+
+def _is_same_index(
+    driver: Connection[Any], name: str, table: str, definition: LiteralString, *, unique: bool
+) -> bool:
+    """Tell whether an index is what the definition says: the server words both, the latter on a copy."""
+    row = driver.execute(
+        "SELECT i.indrelid = to_regclass(quote_ident(%s)), i.indisunique, pg_get_indexdef(i.indexrelid)"
+        " FROM pg_index AS i WHERE i.indexrelid = to_regclass(quote_ident(%s))",
+        [table, name],
+    ).fetchone()
+    if row is None or not row[0] or row[1] != unique:
+        return False
+    with driver.transaction(force_rollback=True):
+        driver.execute(
+            sql.SQL("CREATE TEMPORARY TABLE seedcore_shape (LIKE {})").format(
+                sql.Identifier("public", table)
+            )
+        )
+        driver.execute(
+            sql.SQL("CREATE INDEX seedcore_shape_index ON pg_temp.seedcore_shape {}").format(
+                sql.SQL(definition)
+            )
+        )
+        wanted = driver.execute(
+            "SELECT pg_get_indexdef('pg_temp.seedcore_shape_index'::regclass)"
+        ).fetchone()
+    return wanted is not None and _after_using(row[2]) == _after_using(wanted[0])
+
+
+def _after_using(definition: str) -> str:
+    """Return what follows the table's name in a definition as the server words it."""
+    return definition.partition(" USING ")[2]
 
 
 def _is_empty(driver: Connection[Any], table: str) -> bool:

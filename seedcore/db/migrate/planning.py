@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedcore.db.errors import translated
-from seedcore.db.migrate import scripts, session, state as states
+from seedcore.db.migrate import adoption, scripts, session, state as states
 from seedcore.db.migrate.lock import DUTY, SPACE
 from seedcore.db.migrate.statements import Statement, split, strongest
 from seedcore.db.migrate.target import path_down, path_up, revision_id
@@ -92,17 +92,21 @@ class Plan:
         sql: The script: it takes the same lock as `up`, refuses a database that is elsewhere, and
             leaves the same records. It has transactions of its own, so it can't run inside one.
         statements: What it holds, without comments and bookkeeping.
+        adoption: What is in the way, and what will be converted; empty without a database.
     """
 
     start: str
     stop: str
     sql: str
     statements: list[PlannedStatement]
+    adoption: adoption.Survey = field(default_factory=adoption.Survey)
 
     @property
     def is_destructive(self) -> bool:
-        """Whether any statement loses rows or columns."""
-        return any(s.destructive for s in self.statements)
+        """Whether any statement loses rows or columns, or an adoption drops rows that were found."""
+        return any(s.destructive for s in self.statements) or any(
+            c.drops for c in self.adoption.conversions
+        )
 
 
 def plan(
@@ -130,6 +134,7 @@ def plan(
     """
     chain = scripts.chain_of(directory)
     sizes: dict[str, tuple[int, int]] = {}
+    survey = adoption.Survey()
     if start is not None or where is None:
         begin = revision_id(start) if start else (chain.head if down else "base")
         state = _state_at(chain, begin)
@@ -137,6 +142,8 @@ def plan(
         with session.open_session(where) as connection, translated():
             state = states.read(connection, chain)
             sizes = {r[0]: (r[1], r[2]) for r in connection.execute(queries.sizes)}
+            if not down and (path := path_up(chain, state, target)):
+                survey = adoption.survey(connection, chain, state, path[-1].id, count=True)
     begin = state.current or "base"
     if down:
         path, stop = path_down(chain, state, target)
@@ -147,7 +154,7 @@ def plan(
         return Plan(begin, stop, "", [])
     body = rendered(chain, begin, stop, down=down)
     script = f"{_PREAMBLE % (begin, begin)}\n{body}{_CLOSE}"
-    return Plan(begin, stop, script, list(_planned(chain, body, sizes)))
+    return Plan(begin, stop, script, list(_planned(chain, body, sizes, down=down)), survey)
 
 
 def lock_levels(chain: scripts.Chain) -> dict[str, str]:
@@ -197,7 +204,7 @@ def _by_revision(script: str) -> Iterator[tuple[str, Statement, dict[str, str]]]
 
 
 def _planned(
-    chain: scripts.Chain, script: str, sizes: dict[str, tuple[int, int]]
+    chain: scripts.Chain, script: str, sizes: dict[str, tuple[int, int]], *, down: bool
 ) -> Iterator[PlannedStatement]:
     for revision, statement, locks in _by_revision(script):
         if statement.is_comment:
@@ -212,6 +219,7 @@ def _planned(
             relations=sorted(locks),
             rows=largest[0],
             size_bytes=largest[1],
-            destructive=statement.is_destructive,
+            # On the way up a block repairs what it finds; the survey counts what that would drop.
+            destructive=statement.is_destructive and (down or not statement.is_block),
             irreversible=described.irreversible,
         )

@@ -27,6 +27,7 @@ class Step:
         direction: `up` or `down`.
         seconds: How long it took; None when it did not run.
         applied_at: When it was done; None when it did not run.
+        notes: What it converted, dropped or could not mend, each with its count.
     """
 
     revision: str
@@ -34,6 +35,7 @@ class Step:
     direction: str
     seconds: float | None = None
     applied_at: datetime | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Recorder:
@@ -45,6 +47,7 @@ class Recorder:
         on_step: Called with each step, before its transaction commits.
         last: Revision after which a rendered script stores the hashes of definitions; on a connection
             they are stored after each.
+        take_notes: Returns what the server said since it was last called.
     """
 
     def __init__(
@@ -54,11 +57,13 @@ class Recorder:
         actor: str | None = None,
         on_step: Callable[[Step], None] | None = None,
         last: str | None = None,
+        take_notes: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._chain = chain
         self._actor = actor
         self._on_step = on_step
         self._last = last
+        self._take_notes = take_notes
         self._has_tables = False
         self._began = time.monotonic()
 
@@ -85,7 +90,8 @@ class Recorder:
             seconds = round(time.monotonic() - self._began, 3)
             direction = "up" if step.is_upgrade else "down"
             now = datetime.now(UTC)
-            self._on_step(Step(revision, described.description, direction, seconds, now))
+            notes = self._take_notes()
+            self._on_step(Step(revision, described.description, direction, seconds, now, notes))
         self._began = time.monotonic()
 
     def _applied(self, ctx: MigrationContext, revision: str, description: str) -> sql.Composed:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from seedcore.db.errors import translate, translated
-from seedcore.db.migrate import scripts, session, state as states
+from seedcore.db.migrate import adoption, scripts, session, state as states
 from seedcore.db.migrate.lock import migration_lock
 from seedcore.db.migrate.session import patient
 from seedcore.db.migrate.target import path_down, path_up
@@ -82,6 +82,7 @@ def up(where: Settings | str, target: str = "head", options: Options | None = No
 
     Raises:
         CheckFailed: The database is not on this program's chain.
+        Conflict: Something that was made by hand is in the way.
         NotFound: There is no such revision.
         LockBusy: Another migration, or a session that uses the tables, stayed too long.
         SeedcoreError: A revision failed; the database is at the one before.
@@ -95,11 +96,15 @@ def up(where: Settings | str, target: str = "head", options: Options | None = No
         if not path and not state.invalid_indexes:
             return Outcome(current=state.current)
         if options.dry_run:
+            if path:
+                with translated():
+                    adoption.survey(connection, chain, state, path[-1].id).refuse()
             return Outcome(_unrun(path, "up"), list(state.invalid_indexes), state.current)
         with _locked(connection, chain, where, options) as runner:
             state = states.read(connection, chain)
             path = path_up(chain, state, target)
             if path:
+                adoption.survey(connection, chain, state, path[-1].id).refuse()
                 runner.walk("up", path[-1].id)
             return runner.outcome(rebuild=True)
 
@@ -151,6 +156,8 @@ class _Runner:
         self._actor = actor
         self._options = options
         self._steps: list[Step] = []
+        self._notes: dict[str, None] = {}
+        connection.add_notice_handler(self._hear)
 
     def walk(self, direction: str, stop: str) -> None:
         """Run revisions until the database is at `stop`, patiently with busy tables."""
@@ -190,7 +197,7 @@ class _Runner:
 
         config = scripts.alembic_config(self._chain)
         config.attributes["on_version_apply"] = Recorder(
-            self._chain, actor=self._actor, on_step=self._done
+            self._chain, actor=self._actor, on_step=self._done, take_notes=self._take_notes
         )
         move = command.upgrade if direction == "up" else command.downgrade
         with session.lent_to_sqlalchemy(self._connection) as lent:
@@ -201,6 +208,17 @@ class _Runner:
                 if isinstance(error.orig, psycopg.Error):
                     raise error.orig from error
                 raise
+
+    def _hear(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        """Keep what a revision says of old rows; the server's own remarks are made elsewhere."""
+        if diagnostic.source_function == "exec_stmt_raise":
+            # A step that had to be run again says it again.
+            self._notes[diagnostic.message_primary or ""] = None
+
+    def _take_notes(self) -> tuple[str, ...]:
+        notes = tuple(self._notes)
+        self._notes.clear()
+        return notes
 
     def _done(self, step: Step) -> None:
         self._steps.append(step)

@@ -103,6 +103,11 @@ class Statement:
         return any(_LOSES.match(part) for part in self._parts())
 
     @property
+    def is_block(self) -> bool:
+        """Whether it is a DO block, which looks before it acts."""
+        return bool(re.match(r"DO\b", self.text, re.IGNORECASE))
+
+    @property
     def title(self) -> str:
         """Its beginning, on one line."""
         line = " ".join(self.text.split())
@@ -110,7 +115,7 @@ class Statement:
 
     def _parts(self) -> Iterator[str]:
         """Yield what it runs: itself, or for a DO block every statement of its body."""
-        if not re.match(r"DO\b", self.text, re.IGNORECASE):
+        if not self.is_block:
             # The body of a function is only stored, so its words lock nothing.
             if not re.match(r"CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)", self.text, re.I):
                 yield " ".join(self.text.split())

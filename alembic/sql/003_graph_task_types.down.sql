@@ -1,0 +1,3 @@
+DROP FUNCTION IF EXISTS create_graph_rag_task(BIGINT[], INTEGER, INTEGER, TEXT);
+DROP FUNCTION IF EXISTS create_graph_embed_task(BIGINT[], INTEGER, TEXT);
+DROP VIEW IF EXISTS graph_tasks;

@@ -1,0 +1,12 @@
+DROP TABLE IF EXISTS pkg_snapshot_artifacts;
+DROP TABLE IF EXISTS pkg_rule_emissions;
+DROP TABLE IF EXISTS pkg_rule_conditions;
+DROP TABLE IF EXISTS pkg_policy_rules;
+DROP TABLE IF EXISTS pkg_subtask_types;
+DROP TABLE IF EXISTS pkg_snapshots;
+DROP TYPE IF EXISTS pkg_artifact_type;
+DROP TYPE IF EXISTS pkg_operator;
+DROP TYPE IF EXISTS pkg_relation;
+DROP TYPE IF EXISTS pkg_condition_type;
+DROP TYPE IF EXISTS pkg_engine;
+DROP TYPE IF EXISTS pkg_env;

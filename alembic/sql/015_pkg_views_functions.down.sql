@@ -1,0 +1,10 @@
+DROP FUNCTION IF EXISTS pkg_effective_snapshot(TEXT, TEXT, TEXT, pkg_env);
+DROP FUNCTION IF EXISTS pkg_bucket(TEXT, TEXT, TEXT, TEXT);
+DROP FUNCTION IF EXISTS pkg_rollback(pkg_env, TEXT, TEXT, INTEGER, TEXT);
+DROP FUNCTION IF EXISTS pkg_promote_snapshot(INTEGER, pkg_env, TEXT, TEXT, BOOLEAN, JSONB, TEXT);
+DROP FUNCTION IF EXISTS pkg_check_integrity(INTEGER);
+DROP FUNCTION IF EXISTS pkg_validation_status(INTEGER);
+DROP FUNCTION IF EXISTS pkg_active_snapshot_id(pkg_env);
+DROP VIEW IF EXISTS pkg_deployment_coverage;
+DROP VIEW IF EXISTS pkg_rules_expanded;
+DROP VIEW IF EXISTS pkg_active_artifact;

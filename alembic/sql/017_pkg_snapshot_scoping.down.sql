@@ -1,0 +1,12 @@
+DROP FUNCTION IF EXISTS pkg_enforce_snapshot_scoping(BOOLEAN);
+DROP TRIGGER IF EXISTS fill_snapshot_id ON facts;
+DROP TRIGGER IF EXISTS fill_snapshot_id ON graph_embeddings_1024;
+DROP TRIGGER IF EXISTS fill_snapshot_id ON graph_embeddings_128;
+DROP TRIGGER IF EXISTS fill_snapshot_id ON graph_node_map;
+DROP FUNCTION IF EXISTS fill_snapshot_id();
+ALTER TABLE facts DROP CONSTRAINT IF EXISTS chk_facts_pkg_rule_requires_snapshot;
+ALTER TABLE graph_embeddings_1024 DROP COLUMN IF EXISTS snapshot_id;
+ALTER TABLE graph_embeddings_128 DROP COLUMN IF EXISTS snapshot_id;
+ALTER TABLE graph_node_map DROP COLUMN IF EXISTS snapshot_id;
+ALTER TABLE tasks DROP COLUMN IF EXISTS snapshot_id;
+DROP FUNCTION IF EXISTS pkg_default_snapshot_id();

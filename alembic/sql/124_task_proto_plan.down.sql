@@ -1,0 +1,1 @@
+DROP TABLE IF EXISTS task_proto_plan;

@@ -1,0 +1,12 @@
+DROP TRIGGER IF EXISTS pkg_promotions_forbid_change ON pkg_promotions;
+DROP TRIGGER IF EXISTS pkg_deployments_event ON pkg_deployments;
+DROP FUNCTION IF EXISTS pkg_deployment_event();
+DROP FUNCTION IF EXISTS pkg_rollout_abort(BIGINT, TEXT, TEXT);
+DROP FUNCTION IF EXISTS pkg_rollout_advance(BIGINT, TEXT, BOOLEAN, TEXT, INTEGER);
+DROP FUNCTION IF EXISTS pkg_rollout_start(BIGINT, TEXT, BOOLEAN);
+DROP FUNCTION IF EXISTS pkg_set_lane(TEXT, TEXT, INTEGER, INTEGER, TEXT, TEXT, BIGINT);
+DROP TABLE IF EXISTS pkg_evaluations;
+DROP TABLE IF EXISTS pkg_rollout_events;
+DROP TABLE IF EXISTS pkg_rollout_gate_results;
+DROP TABLE IF EXISTS pkg_rollout_steps;
+DROP TABLE IF EXISTS pkg_rollout_plans;

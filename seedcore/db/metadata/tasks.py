@@ -1,0 +1,209 @@
+"""Tables of the queue: tasks and what stands beside them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from seedcore.db.metadata.base import column, metadata, scoped, task_status, time
+
+seedcore_settings = sa.Table(
+    "seedcore_settings",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    column("value", sa.Text()),
+    column("changed_by", sa.Text()),
+    column("changed_at", time),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("id", UUID(as_uuid=True), primary_key=True),
+    column("status", task_status),
+    column("attempts", sa.Integer()),
+    column("locked_by", sa.Text(), null=True),
+    column("locked_at", time, null=True),
+    column("run_after", time, null=True),
+    column("type", sa.Text()),
+    column("description", sa.Text(), null=True),
+    column("domain", sa.Text(), null=True),
+    column("drift_score", sa.Double()),
+    column("params", JSONB()),
+    column("result", JSONB(), null=True),
+    column("error", sa.Text(), null=True),
+    column("created_at", time),
+    column("updated_at", time),
+    column("owner_id", sa.Text(), null=True),
+    column("lease_expires_at", time, null=True),
+    column("last_heartbeat", time, null=True),
+    column("priority", sa.SmallInteger()),
+    column("deadline_at", time, null=True),
+    column("expires_at", time, null=True),
+    column("max_attempts", sa.SmallInteger(), null=True),
+    column("idempotency_key", sa.Text(), null=True),
+    column("auto_release", sa.Boolean()),
+    column("started_at", time, null=True),
+    column("finished_at", time, null=True),
+    column("lapses", sa.Integer()),
+    scoped("tasks"),
+)
+_claim_order = (tasks.c.priority.desc(), sa.func.coalesce(tasks.c.run_after, tasks.c.created_at))
+_claimable = "status IN ('queued', 'retry')"
+_has_key = "idempotency_key IS NOT NULL"
+sa.Index(
+    "ix_tasks_status_runafter",
+    tasks.c.status,
+    tasks.c.run_after,
+    postgresql_where=sa.text("status <> 'completed'"),
+)
+sa.Index("ix_tasks_created_at_desc", tasks.c.created_at.desc())
+sa.Index("ix_tasks_type", tasks.c.type)
+sa.Index("ix_tasks_domain", tasks.c.domain, postgresql_where=sa.text("domain IS NOT NULL"))
+sa.Index(
+    "ix_tasks_params_gin",
+    tasks.c.params,
+    postgresql_using="gin",
+    postgresql_ops={"params": "jsonb_path_ops"},
+)
+sa.Index(
+    "ix_tasks_claim_queue",
+    *_claim_order,
+    tasks.c.id,
+    postgresql_where=sa.text(f"{_claimable} AND type <> 'graph'"),
+)
+sa.Index(
+    "ix_tasks_claim_graph",
+    *_claim_order,
+    tasks.c.id,
+    postgresql_where=sa.text(f"{_claimable} AND type = 'graph'"),
+)
+sa.Index(
+    "ix_tasks_expires",
+    tasks.c.expires_at,
+    postgresql_where=sa.text("expires_at IS NOT NULL AND status IN ('created', 'queued', 'retry')"),
+)
+sa.Index(
+    "ix_tasks_key_ended",
+    tasks.c.idempotency_key,
+    tasks.c.created_at.desc(),
+    postgresql_where=sa.text(f"{_has_key} AND status IN ('failed', 'cancelled')"),
+)
+sa.Index(
+    "ux_tasks_idempotency_key",
+    tasks.c.idempotency_key,
+    unique=True,
+    postgresql_where=sa.text(f"{_has_key} AND status NOT IN ('failed', 'cancelled')"),
+)
+sa.Index("idx_tasks_snapshot_id", tasks.c.snapshot_id, postgresql_using="brin")
+sa.Index(
+    "idx_tasks_snapshot_status",
+    tasks.c.snapshot_id,
+    tasks.c.status,
+    postgresql_where=sa.text("snapshot_id IS NOT NULL"),
+)
+_multimodal = tasks.c.params.op("->")(sa.text("'multimodal'"))
+sa.Index(
+    "idx_tasks_multimodal_fast",
+    _multimodal.label("multimodal"),
+    postgresql_using="gin",
+    postgresql_ops={"multimodal": "jsonb_path_ops"},
+    postgresql_where=sa.text("params ? 'multimodal'"),
+)
+
+task_depends_on_task = sa.Table(
+    "task_depends_on_task",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column(
+        "src_task_id",
+        UUID(as_uuid=True),
+        sa.ForeignKey(tasks.c.id, ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column(
+        "dst_task_id",
+        UUID(as_uuid=True),
+        sa.ForeignKey(tasks.c.id, ondelete="CASCADE"),
+        nullable=False,
+    ),
+    column("required", sa.Boolean()),
+    column("created_at", time),
+    sa.UniqueConstraint("src_task_id", "dst_task_id", name="uq_task_depends_on_task"),
+    sa.Index("idx_task_depends_on_task_rev", "dst_task_id", "src_task_id"),
+)
+
+# Partitioned by day; the partitions come and go and are not described.
+task_events = sa.Table(
+    "task_events",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), nullable=False),
+    column("task_id", UUID(as_uuid=True)),
+    column("at", time),
+    column("from_status", task_status, null=True),
+    column("to_status", task_status),
+    column("attempts", sa.Integer()),
+    column("actor", sa.Text(), null=True),
+    column("reason", sa.Text(), null=True),
+    column("meta", JSONB()),
+    sa.PrimaryKeyConstraint("task_id", "id", "at", name="pk_task_events"),
+    sa.Index("ix_task_events_at", "at", postgresql_using="brin"),
+)
+
+task_schedules = sa.Table(
+    "task_schedules",
+    metadata,
+    sa.Column("schedule_id", UUID(as_uuid=True), primary_key=True),
+    column("name", sa.Text()),
+    column("cron", sa.Text()),
+    column("timezone", sa.Text()),
+    column("type", sa.Text()),
+    column("description", sa.Text(), null=True),
+    column("domain", sa.Text(), null=True),
+    column("params", JSONB()),
+    column("priority", sa.SmallInteger(), null=True),
+    column("max_attempts", sa.SmallInteger(), null=True),
+    column("ttl_seconds", sa.Integer(), null=True),
+    column("misfire", sa.Text()),
+    column("overlap", sa.Text()),
+    column("enabled", sa.Boolean()),
+    column("next_run_at", time, null=True),
+    column("last_run_at", time, null=True),
+    sa.Column(
+        "last_task_id",
+        UUID(as_uuid=True),
+        sa.ForeignKey(tasks.c.id, ondelete="SET NULL"),
+        nullable=True,
+    ),
+    column("last_error", sa.Text(), null=True),
+    column("created_by", sa.Text()),
+    column("created_at", time),
+    column("updated_at", time),
+    sa.UniqueConstraint("name", name="uq_task_schedules_name"),
+)
+sa.Index("ix_task_schedules_due", task_schedules.c.next_run_at, postgresql_where=sa.text("enabled"))
+sa.Index(
+    "ix_task_schedules_last_task",
+    task_schedules.c.last_task_id,
+    postgresql_where=sa.text("last_task_id IS NOT NULL"),
+)
+
+queue_lanes = sa.Table(
+    "queue_lanes",
+    metadata,
+    sa.Column("lane", sa.Text, primary_key=True),
+    column("paused", sa.Boolean()),
+    column("reason", sa.Text(), null=True),
+    column("changed_by", sa.Text(), null=True),
+    column("changed_at", time),
+)
+
+queue_waiters = sa.Table(
+    "queue_waiters",
+    metadata,
+    column("lane", sa.Text()),
+    column("worker", sa.Text()),
+    column("since", time),
+    sa.PrimaryKeyConstraint("lane", "worker", name="pk_queue_waiters"),
+    prefixes=["UNLOGGED"],
+)
