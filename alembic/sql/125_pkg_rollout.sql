@@ -40,11 +40,15 @@ CREATE TABLE IF NOT EXISTS pkg_rollout_steps (
     PRIMARY KEY (plan_id, step_no),
     CONSTRAINT ck_pkg_rollout_steps_percent CHECK (percent BETWEEN 0 AND 100),
     CONSTRAINT ck_pkg_rollout_steps_state CHECK (state IN ('pending', 'active', 'passed', 'failed', 'skipped')),
+    -- As many good ones as there are: what is no object makes a condition unknown, never true.
     CONSTRAINT ck_pkg_rollout_steps_gates CHECK (
-        jsonb_typeof(gates) = 'array' AND NOT jsonb_path_exists(gates, '$[*] ? (
-            !(@.name.type() == "string" && @.threshold.type() == "number"
-              && (@.operator == "<" || @.operator == "<=" || @.operator == ">" || @.operator == ">="
-                  || @.operator == "=" || @.operator == "!=")))'))
+        CASE WHEN jsonb_typeof(gates) = 'array' THEN
+            jsonb_array_length(gates) = jsonb_array_length(jsonb_path_query_array(gates, 'strict $[*] ? (
+                @.name.type() == "string" && @.threshold.type() == "number"
+                && @.operator.type() == "string"
+                && (@.operator == "<" || @.operator == "<=" || @.operator == ">" || @.operator == ">="
+                    || @.operator == "=" || @.operator == "!="))'))
+        ELSE false END)
 );
 COMMENT ON TABLE pkg_rollout_steps IS 'stages of a rollout: the percent, how long at least, and what must hold before the next';
 COMMENT ON COLUMN pkg_rollout_steps.gates IS 'list of {name, operator, threshold}';
