@@ -1,7 +1,7 @@
 """The graph's look-ups use their indexes: backwards along edges, to and from nodes, nearest vectors.
 
-10⁵ nodes; 20,000 edges of each of the seventeen types and 3,000 vectors of each kind, where the choice of
-plan is the same and the time to fill them bearable.
+10⁵ nodes, 10⁵ edges of each of the seventeen types; 3,000 vectors of each kind, where the choice of plan is
+the same and the time to fill them bearable.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.plans.test_claim import nodes
 
 Conn = psycopg.Connection[dict[str, Any]]
 
-TASKS, EDGE_ROWS, VECTORS = 100_000, 20_000, 3_000
+TASKS, EDGE_ROWS, VECTORS = 100_000, 100_000, 3_000
 
 UUID_OF = "('00000000-0000-0000-0000-' || lpad(({})::text, 12, '0'))::uuid"
 
