@@ -307,8 +307,6 @@ def test_nothing_is_active_without_an_epoch(conn: Conn) -> None:
 
 
 def test_an_instance_gets_one_node(conn: Conn, epoch: UUID) -> None:
-    if value(conn, "SELECT to_regclass('graph_node_map')") is None:
-        pytest.skip("revision 008 is not there yet")
     instance = register(conn)
     ensure = "SELECT ensure_instance_node(%s)"
     assert value(conn, ensure, [instance]) == value(conn, ensure, [instance])
