@@ -75,7 +75,7 @@ class Program:
             "encoding": "utf-8",
             **options,
         }
-        process: subprocess.Popen[str] = subprocess.Popen([str(EXECUTABLE), *args], **settings)  # type: ignore[call-overload]
+        process: subprocess.Popen[str] = subprocess.Popen([str(EXECUTABLE), *args], **settings)
         self._started.append(process)
         return process
 

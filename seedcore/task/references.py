@@ -107,10 +107,30 @@ class References:
         target = self._here.get(name)
         return target is not None and target.line < entry.line
 
+    def _reaches(self, start: Entry, goal: Entry) -> bool:
+        """Tell whether a line waits, directly or through others of the batch, for another one."""
+        seen: set[int] = set()
+        left = [start]
+        while left:
+            entry = left.pop()
+            if entry is goal:
+                return True
+            if entry.line not in seen:
+                seen.add(entry.line)
+                left += [self._here[name] for name in entry.depends_on if name in self._here]
+        return False
+
     def _unknown(self, name: str, entry: Entry, pointer: str) -> LineError:
         target = self._here.get(name)
         if target is entry:
             return LineError("task.cycle", "it can't wait for itself", pointer)
+        if target is not None and self._reaches(target, entry):
+            return LineError(
+                "task.cycle",
+                f"it waits for line {target.line}, which in the end waits for this one; "
+                "take one of these depends_on away",
+                pointer,
+            )
         if target is not None:
             return LineError(
                 "task.cycle",

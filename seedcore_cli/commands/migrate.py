@@ -83,7 +83,7 @@ def up(
         str, typer.Argument(metavar="[REV|+N|head]", help="Where to stop.", show_default="head")
     ] = "head",
     *,
-    lock_timeout: LockTimeout = "60s",  # type: ignore[assignment]  # parsed like a given one
+    lock_timeout: LockTimeout = "60s",  # type: ignore[assignment]  # parsed like a given one, and shown so in --help
     no_wait_lock: NoWaitLock = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -127,7 +127,7 @@ def down(
     drop_data: Annotated[
         bool, typer.Option("--drop-data", help="Also drop tables that have rows.")
     ] = False,
-    lock_timeout: LockTimeout = "60s",  # type: ignore[assignment]
+    lock_timeout: LockTimeout = "60s",  # type: ignore[assignment]  # parsed like a given one, and shown so in --help
     no_wait_lock: NoWaitLock = False,
     dry_run: DryRun = False,
     confirm: Confirm = None,
@@ -308,7 +308,7 @@ def check(
             metavar="DUR",
             parser=parse_duration,
         ),
-    ] = "0s",  # type: ignore[assignment]
+    ] = "0s",  # type: ignore[assignment]  # parsed like a given one, and shown so in --help
 ) -> None:
     """Look for what is wrong with the chain of revisions, the database, or the two together.
 
@@ -348,7 +348,7 @@ def stamp(
     purge: Annotated[
         bool, typer.Option("--purge", help="Forget what is recorded, even unknown revisions.")
     ] = False,
-    lock_timeout: LockTimeout = "60s",  # type: ignore[assignment]
+    lock_timeout: LockTimeout = "60s",  # type: ignore[assignment]  # parsed like a given one, and shown so in --help
     dry_run: DryRun = False,
     confirm: Confirm = None,
 ) -> None:

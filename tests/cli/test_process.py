@@ -46,7 +46,7 @@ def run(folder: Path, *words: str, **options: object) -> subprocess.CompletedPro
         text=True,
         timeout=30,
         check=False,
-        **{"capture_output": True, "stdin": subprocess.DEVNULL, **options},  # type: ignore[call-overload]
+        **{"capture_output": True, "stdin": subprocess.DEVNULL, **options},
     )
 
 

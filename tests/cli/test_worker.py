@@ -18,7 +18,7 @@ from tests.program import Program
 def lines_of(text: str, section: str) -> dict[str, str]:
     """Read one section of a unit; of a key that repeats, the last value."""
     parser = configparser.RawConfigParser(strict=False)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.optionxform = str
     parser.read_string(text)
     return dict(parser[section])
 

@@ -134,7 +134,7 @@ def submit(conn: psycopg.Connection[dict[str, Any]]) -> Callable[..., str]:
             params["routing"] = {"hints": hints}
         names = "".join(f", p_{name} => %({name})s" for name in columns)
         row = conn.execute(
-            f"SELECT id::text FROM task_submit(p_type => 'action', p_params => %(params)s{names})",  # type: ignore[arg-type]
+            f"SELECT id::text FROM task_submit(p_type => 'action', p_params => %(params)s{names})",
             {"params": Jsonb(params), **columns},
         ).fetchone()
         assert row is not None

@@ -55,13 +55,13 @@ def test_a_result_is_kept_until_the_database_is_back(
     name = conn.info.dbname
     with psycopg.connect(conn.info.dsn, password=conn.info.password, dbname=name) as admin:
         admin.autocommit = True
-        admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')  # type: ignore[arg-type]
+        admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'seedcore worker%%' AND datname = current_database()"
         )
         worker.wait_for("db.lost")
-        admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')  # type: ignore[arg-type]
+        admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
 
     worker.wait_for("db.back")
     until(lambda: task(slow)["status"] == "completed")

@@ -95,8 +95,8 @@ def test_another_user_cannot_connect_even_with_the_password(shared: EmbeddedServ
     psql = installation() / "bin" / "psql"
     command = [str(psql), "-X", "-w", "-c", "SELECT 1", shared.conninfo()]
     options = {"capture_output": True, "text": True, "cwd": "/", "check": False}
-    assert subprocess.run(command, **options).returncode == 0  # type: ignore[call-overload]
-    refused = subprocess.run(command, **options, **_nobody())  # type: ignore[call-overload]
+    assert subprocess.run(command, **options).returncode == 0
+    refused = subprocess.run(command, **options, **_nobody())
     assert refused.returncode == 2
     assert "Permission denied" in refused.stderr
 
@@ -283,7 +283,7 @@ def test_ordinary_user_runs_it_as_themselves(folder: Path) -> None:
     theirs = folder / "theirs"
     theirs.mkdir()
     nobody = _nobody()
-    os.chown(theirs, nobody["user"], nobody["group"])  # type: ignore[arg-type]
+    os.chown(theirs, nobody["user"], nobody["group"])
     script = (
         "import os, sys; from pathlib import Path; import psycopg;"
         "from seedcore.db.embedded import EmbeddedServer;"
@@ -295,7 +295,7 @@ def test_ordinary_user_runs_it_as_themselves(folder: Path) -> None:
     for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         options = {"capture_output": True, "text": True, "cwd": "/", "env": environment, **nobody}
         try:
-            probe = subprocess.run(  # type: ignore[call-overload]
+            probe = subprocess.run(
                 [python, "-c", "import psycopg, seedcore.db.embedded"], **options, check=False
             )
         except OSError:
@@ -304,7 +304,7 @@ def test_ordinary_user_runs_it_as_themselves(folder: Path) -> None:
             break
     else:
         pytest.skip("no Python that the user nobody can run with this checkout")
-    done = subprocess.run(  # type: ignore[call-overload]
+    done = subprocess.run(
         [python, "-W", "ignore", "-c", script, str(theirs)], **options, timeout=50, check=False
     )
     assert done.stdout == "42 True\n", done.stderr

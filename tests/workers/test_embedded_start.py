@@ -26,7 +26,7 @@ print(status.pid, server.conninfo(), flush=True)
 
 
 def _starter(home: Path, **options: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(
         [sys.executable, "-c", _START, str(home)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

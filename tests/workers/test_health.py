@@ -149,7 +149,7 @@ def test_readiness_ends_with_the_database(
     until(lambda: probe.get(path, "/readyz")[0] == 200)
     name = conn.info.dbname
     with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')  # type: ignore[arg-type]
+        admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'seedcore worker%%' AND datname = %s",
@@ -158,7 +158,7 @@ def test_readiness_ends_with_the_database(
         until(lambda: probe.get(path, "/readyz") == (503, b"the database is not reachable\n"))
         assert probe.get(path, "/livez")[0] == 200
         assert probe.status(path)["status"] == "pool_issue"
-        admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')  # type: ignore[arg-type]
+        admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
     until(lambda: probe.get(path, "/readyz")[0] == 200)
 
 

@@ -73,7 +73,7 @@ DataDir = Annotated[
 
 @app.command("start")
 @common
-def start(cli: Cli, *, data_dir: DataDir = None, wait: Wait = "30s") -> None:  # type: ignore[assignment]
+def start(cli: Cli, *, data_dir: DataDir = None, wait: Wait = "30s") -> None:  # type: ignore[assignment]  # parsed like a given one, and shown so in --help
     """Start the embedded PostgreSQL, making it first if there is none.
 
     It listens on a private Unix socket only and stays up until 'seedcore db stop'. Every command
@@ -115,7 +115,7 @@ def stop(cli: Cli, *, mode: Mode = StopMode.FAST) -> None:
 
 @app.command("restart")
 @common(own_timeout=True)
-def restart(cli: Cli, *, mode: Mode = StopMode.FAST, wait: Wait = "30s") -> None:  # type: ignore[assignment]
+def restart(cli: Cli, *, mode: Mode = StopMode.FAST, wait: Wait = "30s") -> None:  # type: ignore[assignment]  # parsed like a given one, and shown so in --help
     """Stop the embedded PostgreSQL if it runs, and start it.
 
     Settings in postgres/local.conf of the home folder come into force.

@@ -33,7 +33,7 @@ def blank(blank_database_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 def _raise(state: str) -> LiteralString:
     # The states come from the parameters below, not from input.
-    return f"DO $$ BEGIN RAISE EXCEPTION 'as asked' USING ERRCODE = '{state}'; END $$"  # type: ignore[return-value]
+    return f"DO $$ BEGIN RAISE EXCEPTION 'as asked' USING ERRCODE = '{state}'; END $$"
 
 
 @pytest.mark.parametrize(

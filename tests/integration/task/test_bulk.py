@@ -304,8 +304,29 @@ def test_circles_forward_references_and_strangers_are_errors(conn: Conn, size: i
     assert results[3].error.pointer == "/depends_on/0"
     if size == 10:
         assert results[0].error is not None
-        assert "line 2, which comes later" in results[0].error.message
+        assert "line 2, which in the end waits for this one" in results[0].error.message
     assert count(conn) == 1
+
+
+def test_lines_that_wait_for_each_other_are_named_as_a_circle(conn: Conn) -> None:
+    lines = [
+        {"type": "a", "idempotency_key": "x", "depends_on": ["key:z"]},
+        {"type": "a", "idempotency_key": "y", "depends_on": ["key:x"]},
+        {"type": "a", "idempotency_key": "z", "depends_on": ["key:y"]},
+    ]
+    results, _ = run(conn, lines, on_error="continue")
+    first = results[0].error
+    assert first is not None
+    assert first.code == "task.cycle"
+    assert "waits for line 3, which in the end waits for this one" in first.message
+    assert count(conn) == 0
+
+
+def test_a_line_that_waits_for_a_later_one_is_told_to_move(conn: Conn) -> None:
+    lines = [{"type": "a", "depends_on": ["key:b"]}, {"type": "b", "idempotency_key": "b"}]
+    results, _ = run(conn, lines, on_error="continue")
+    assert results[0].error is not None
+    assert "line 2, which comes later; put that line first" in results[0].error.message
 
 
 def test_a_dry_run_says_what_a_real_one_does(conn: Conn, worker: Worker) -> None:

@@ -243,7 +243,7 @@ async def test_an_unexpected_exception_is_logged_with_its_traceback(
 ):
     @tool("demo.bug")
     def bug() -> None:
-        {}["missing"]  # type: ignore[index]
+        {}["missing"]
 
     @tool("demo.said")
     def said() -> None:
