@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 from psycopg import sql
 
-from seedcore.db.migrate.statements import split
+from seedcore.db.migrate.wanted import Wanted, closing, read_wanted, types_of, worded
 from seedcore.db.sql import Queries
 from seedcore.errors import Conflict
 
@@ -44,20 +44,6 @@ _STATUSES = "'created', 'queued', 'running', 'completed', 'failed', 'cancelled',
 _LEGACY_GRAPH = (
     "'graph_embed', 'graph_embed_v2', 'graph_rag', 'graph_rag_query', 'graph_rag_query_v2',"
     " 'graph_fact_embed', 'graph_fact_query', 'nim_task_embed', 'graph_sync_nodes'"
-)
-_CREATES = re.compile(
-    r"CREATE (?:OR REPLACE )?(?:UNLOGGED )?(TABLE|VIEW|TYPE|(?:UNIQUE )?INDEX)\s+"
-    r'(?:CONCURRENTLY )?(?:IF NOT EXISTS )?(?:public\.)?"?(\w+)"?',
-    re.IGNORECASE,
-)
-_INDEX = re.compile(
-    r'CREATE (?:UNIQUE )?INDEX (CONCURRENTLY )?(?:IF NOT EXISTS )?"?(\w+)"? ON (?:ONLY )?"?(\w+)"?\s*(.*)',
-    re.IGNORECASE | re.DOTALL,
-)
-_FUNCTION = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION\s+(?:public\.)?(\w+)\s*\(", re.IGNORECASE)
-_RESULT_ENDS = re.compile(
-    r"\b(?:LANGUAGE|AS|IMMUTABLE|STABLE|VOLATILE|STRICT|SET|PARALLEL|SECURITY|ROWS|COST|WINDOW)\b",
-    re.IGNORECASE,
 )
 
 
@@ -137,25 +123,6 @@ class Survey:
         )
 
 
-@dataclass
-class _Wanted:
-    """What the pending revisions make, read out of their SQL."""
-
-    relations: dict[str, str] = field(default_factory=dict[str, str])
-    enums: dict[str, list[str]] = field(default_factory=dict[str, "list[str]"])
-    indexes: dict[str, tuple[str, str, bool]] = field(
-        default_factory=dict[str, "tuple[str, str, bool]"]
-    )
-    functions: list[tuple[str, list[tuple[str, str]], str]] = field(
-        default_factory=list[tuple[str, "list[tuple[str, str]]", str]]
-    )
-    blocks: list[str] = field(default_factory=list[str])
-
-    def handles(self, *words: str) -> bool:
-        """Tell whether one statement of the revisions speaks of all these words."""
-        return any(all(re.search(rf"\b{w}\b", b) for w in words) for b in self.blocks)
-
-
 def survey(
     connection: psycopg.Connection[Any],
     chain: Chain,
@@ -181,7 +148,7 @@ def survey(
         routines = connection.execute(queries.routines, {"names": names}).fetchall()
         if not routines:
             return Survey()
-    wanted = _wanted(rendered(chain, state.current or "base", stop, down=False))
+    wanted = read_wanted(rendered(chain, state.current or "base", stop, down=False))
     obstacles = [
         *_relations(connection, wanted),
         *_columns(connection, wanted),
@@ -195,38 +162,7 @@ def survey(
     return Survey(obstacles, conversions)
 
 
-def _wanted(script: str) -> _Wanted:
-    wanted = _Wanted()
-    for statement in split(script):
-        if statement.is_bookkeeping:
-            continue
-        if re.match(r"DO\b", statement.text, re.IGNORECASE):
-            wanted.blocks.append(statement.text)
-            parts = re.split(r";|\bTHEN\b|\bLOOP\b|\bBEGIN\b", statement.text)
-        elif _FUNCTION.match(statement.text):
-            wanted.functions.append(_signature(statement.text))
-            continue
-        else:
-            if re.match(r"(?:DROP|ALTER)\b", statement.text, re.IGNORECASE):
-                wanted.blocks.append(statement.text)
-            parts = [statement.text]
-        for part in (p.strip() for p in parts):
-            if index := _INDEX.match(part):
-                wanted.indexes[index[2]] = (index[3], index[4], bool(index[1]))
-                wanted.relations[index[2]] = "index"
-            elif made := _CREATES.match(part):
-                kind = made[1].lower().removeprefix("unique").strip()
-                if kind == "type":
-                    if re.search(r"\bAS ENUM\b", part, re.IGNORECASE):
-                        wanted.enums[made[2].lower()] = re.findall(r"'([^']*)'", part)
-                else:
-                    wanted.relations[made[2].lower()] = kind
-    wanted.enums.pop("taskstatus_clean", None)
-    wanted.relations.pop("seedcore_views", None)
-    return wanted
-
-
-def _relations(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Obstacle]:
+def _relations(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[Obstacle]:
     rows = connection.execute(queries.relations, {"names": list(wanted.relations)}).fetchall()
     for name, letter, _, _, has_comment in rows:
         kind: str = _KINDS.get(letter, str(letter))
@@ -264,7 +200,7 @@ def _relations(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator
         )
 
 
-def _columns(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Obstacle]:
+def _columns(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[Obstacle]:
     from sqlalchemy.dialects import postgresql
 
     from seedcore.db.metadata import metadata
@@ -318,7 +254,7 @@ def _columns(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[O
                 )
 
 
-def _adds(wanted: _Wanted, table: str, column: str) -> bool:
+def _adds(wanted: Wanted, table: str, column: str) -> bool:
     return wanted.handles(table, column) or any(
         re.search(rf"ADD COLUMN (?:IF NOT EXISTS )?\"?{column}\"?\b", b, re.IGNORECASE)
         for b in wanted.blocks
@@ -331,7 +267,7 @@ def _cast(column: str, kind: str, should: str) -> str:
     return f"{column}::{should}"
 
 
-def _indexes(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Obstacle]:
+def _indexes(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[Obstacle]:
     """An index on the same columns is built anew where it differs; one on others is somebody's own."""
     from seedcore.db.metadata import metadata
 
@@ -357,11 +293,11 @@ def _indexes(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[O
 def _keys(definition: str, known: set[str]) -> set[str]:
     """Return the columns in the first pair of parentheses of an index's definition."""
     begin = definition.find("(")
-    body = definition[begin : _closing(definition, begin)] if begin >= 0 else ""
+    body = definition[begin : closing(definition, begin)] if begin >= 0 else ""
     return set(re.findall(r"\w+", re.sub(r"'[^']*'", "", body))) & known
 
 
-def _enums(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Obstacle]:
+def _enums(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[Obstacle]:
     for name, letter, labels in connection.execute(queries.enums, {"names": list(wanted.enums)}):
         if letter != "e":
             yield Obstacle(
@@ -378,14 +314,14 @@ def _enums(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Obs
             yield Obstacle(f"type {name}", f"lacks the labels {', '.join(missing)}", cure)
 
 
-def _routines(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Obstacle]:
+def _routines(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[Obstacle]:
     names = {name for name, _, _ in wanted.functions}
     there = connection.execute(queries.routines, {"names": sorted(names)}).fetchall()
     if not there:
         return
     present = {row[1] for row in there}
     mine = [f for f in wanted.functions if f[0] in present]
-    texts = {t for _, args, result in mine for t in (*(k for _, k in args), *_types_of(result))}
+    texts = {t for _, args, result in mine for t in (*(k for _, k in args), *types_of(result))}
     words = dict(connection.execute(queries.type_names, {"names": sorted(texts)}).fetchall())
 
     def in_words(text: str) -> str:
@@ -400,8 +336,8 @@ def _routines(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[
         if kind not in "fw":
             yield Obstacle(f"routine {identity}", "is no function, and a revision makes one", cure)
         # Without RETURNS the OUT parameters say it; those are left to the server.
-        elif all(r and _normal(r, in_words) != result for _, _, r in twins):
-            should = _normal(twins[-1][2], in_words)
+        elif all(r and worded(r, in_words) != result for _, _, r in twins):
+            should = worded(twins[-1][2], in_words)
             yield Obstacle(
                 f"function {identity}", f"returns {result}, and should return {should}", cure
             )
@@ -414,84 +350,12 @@ def _routines(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[
             )
 
 
-def _signature(text: str) -> tuple[str, list[tuple[str, str]], str]:
-    """Return name, input parameters (name, type) and result of a CREATE FUNCTION."""
-    text = re.sub(r"--[^\n]*", "", text)
-    head = _FUNCTION.match(text)
-    if head is None:
-        raise ValueError(text[:80])
-    end = _closing(text, head.end() - 1)
-    args: list[tuple[str, str]] = []
-    for part in _split_commas(text[head.end() : end]):
-        bare = re.split(r"\s+DEFAULT\s+|\s*:?=\s*", " ".join(part.split()), maxsplit=1, flags=re.I)[
-            0
-        ]
-        if re.match(r"(?:OUT|VARIADIC|INOUT)\b", bare, re.IGNORECASE):
-            continue
-        name, _, kind = re.sub(r"^IN\s+", "", bare, flags=re.IGNORECASE).partition(" ")
-        args.append((name.lower(), kind) if kind else ("", name))
-    rest = text[end + 1 :].strip()
-    result = re.match(r"RETURNS\s+(.*)", rest, re.IGNORECASE | re.DOTALL)
-    if result is None:
-        return head[1].lower(), args, ""
-    tail = " ".join(result[1].split())
-    if re.match(r"TABLE\s*\(", tail, re.IGNORECASE):
-        begin = tail.index("(")
-        return head[1].lower(), args, "TABLE" + tail[begin : _closing(tail, begin) + 1]
-    stop = _RESULT_ENDS.search(tail)
-    return head[1].lower(), args, tail[: stop.start()].strip() if stop else tail
-
-
-def _types_of(result: str) -> list[str]:
-    if result.startswith("TABLE("):
-        return [p.strip().partition(" ")[2] for p in _split_commas(result[6:-1])]
-    return [re.sub(r"^SETOF\s+", "", result, flags=re.IGNORECASE)] if result else []
-
-
-def _normal(result: str, in_words: Any) -> str:
-    """Return a result as `pg_get_function_result` words it."""
-    if result.startswith("TABLE("):
-        parts = (p.strip().partition(" ") for p in _split_commas(result[6:-1]))
-        return f"TABLE({', '.join(f'{n.lower()} {in_words(k)}' for n, _, k in parts)})"
-    if many := re.match(r"SETOF\s+(.*)", result, re.IGNORECASE):
-        return f"SETOF {in_words(many[1])}"
-    return str(in_words(result))
-
-
-def _closing(text: str, begin: int) -> int:
-    """Return where the parenthesis that opens at `begin` closes."""
-    depth, quoted = 0, False
-    for position in range(begin, len(text)):
-        letter = text[position]
-        if letter == "'":
-            quoted = not quoted
-        elif not quoted:
-            depth += (letter == "(") - (letter == ")")
-            if depth == 0:
-                return position
-    return len(text)
-
-
-def _split_commas(text: str) -> list[str]:
-    parts, depth, quoted, begin = list[str](), 0, False, 0
-    for position, letter in enumerate(text):
-        if letter == "'":
-            quoted = not quoted
-        elif not quoted:
-            depth += (letter in "([") - (letter in ")]")
-            if letter == "," and depth == 0:
-                parts.append(text[begin:position])
-                begin = position + 1
-    parts.append(text[begin:])
-    return [p for p in parts if p.strip()]
-
-
 def _task_columns(connection: psycopg.Connection[Any]) -> dict[str, str]:
     rows = connection.execute(queries.columns, {"names": ["tasks"]}).fetchall()
     return {r[1]: re.sub(r"\(.*?\)", "", r[2]) for r in rows}
 
 
-def _rows(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Obstacle]:
+def _rows(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[Obstacle]:
     """Rows that a conversion would stop at; only tables that will be converted are read."""
     if wanted.relations.get("tasks") != "table":
         return
@@ -552,7 +416,7 @@ def _not_jsonb(connection: psycopg.Connection[Any], column: str) -> tuple[int, s
     return (row[0], row[1]) if row and row[0] else None
 
 
-def _conversions(connection: psycopg.Connection[Any], wanted: _Wanted) -> Iterator[Conversion]:
+def _conversions(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[Conversion]:
     found: dict[str, dict[str, str]] = {}
     tables = sorted({c.table for c in _COUNTS})
     for table, column, kind, *_ in connection.execute(queries.columns, {"names": tables}):
