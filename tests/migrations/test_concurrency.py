@@ -140,8 +140,14 @@ def wait_for_try(connection: Connection) -> None:
 
 
 def wait_until(connection: Connection, condition: str, timeout_s: float = 20) -> None:
-    """Wait until the condition holds in the database."""
+    """Wait until the condition holds in the database, also from inside a transaction.
+
+    What PostgreSQL shows of other sessions is a snapshot that a transaction keeps for its whole
+    life: each look throws it away first.
+    """
     end = time.monotonic() + timeout_s
+    connection.execute("SELECT pg_stat_clear_snapshot()")
     while connection.execute(f"SELECT {condition}".encode()).fetchone() != (True,):
         assert time.monotonic() < end, condition
         time.sleep(0.02)
+        connection.execute("SELECT pg_stat_clear_snapshot()")
