@@ -69,7 +69,9 @@ def test_stopped_after_a_commit_within_a_revision_it_goes_on(
             self.block.__enter__()
             commits += 1
             if commits >= limit:
-                raise Stopped
+                error = Stopped()
+                self.block.__exit__(Stopped, error, None)
+                raise error
 
         def __exit__(self, *error: object) -> None:
             self.block.__exit__(*error)
