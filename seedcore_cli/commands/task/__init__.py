@@ -8,10 +8,13 @@ from seedcore_cli.commands.task import (  # isort: skip
     listing,
     wait,
     operate,
+    schedule,
     report,
     maintain,
     lint,
 )
 from seedcore_cli.commands.task.group import app
 
-__all__ = ["app", "inspect", "lint", "listing", "maintain", "operate", "report", "submit", "wait"]
+__all__ = [
+    "app", "inspect", "lint", "listing", "maintain", "operate", "report", "schedule", "submit", "wait",
+]  # fmt: skip
