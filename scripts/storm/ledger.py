@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from seedcore.task.history import verify
+from seedcore.task.verify import verify
 
 PREPARE = """
 CREATE TABLE IF NOT EXISTS chaos_runs (
@@ -110,7 +110,7 @@ def judge(conn: psycopg.Connection[Any], submitted: dict[str, str], cancelled: s
         found = [str(row[0]) for row in conn.execute(statement).fetchall()]
         if found:
             faults.append(f"{len(found)} tasks {rule}: {', '.join(found[:EXAMPLES])}")
-    broken = list(verify(conn, complete=True))
+    broken = list(verify(conn, level="all"))
     faults += [f"history: {v.rule}, task {v.task_id}: {v.evidence}" for v in broken[:EXAMPLES]]
     if len(broken) > EXAMPLES:
         faults.append(f"history: {len(broken) - EXAMPLES} more")
