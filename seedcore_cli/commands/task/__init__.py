@@ -10,11 +10,22 @@ from seedcore_cli.commands.task import (  # isort: skip
     operate,
     schedule,
     report,
+    verify,
     maintain,
     lint,
 )
 from seedcore_cli.commands.task.group import app
 
 __all__ = [
-    "app", "inspect", "lint", "listing", "maintain", "operate", "report", "schedule", "submit", "wait",
-]  # fmt: skip
+    "app",
+    "inspect",
+    "lint",
+    "listing",
+    "maintain",
+    "operate",
+    "report",
+    "schedule",
+    "submit",
+    "verify",
+    "wait",
+]
