@@ -9,9 +9,21 @@ from seedcore_cli.commands.task import (  # isort: skip
     wait,
     operate,
     report,
+    verify,
     maintain,
     lint,
 )
 from seedcore_cli.commands.task.group import app
 
-__all__ = ["app", "inspect", "lint", "listing", "maintain", "operate", "report", "submit", "wait"]
+__all__ = [
+    "app",
+    "inspect",
+    "lint",
+    "listing",
+    "maintain",
+    "operate",
+    "report",
+    "submit",
+    "verify",
+    "wait",
+]
