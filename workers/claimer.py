@@ -14,6 +14,7 @@ from seedcore.task.engine import Engine
 from seedcore.task.exchange import Answer, ClaimedTask, Lease
 from workers import duplicates
 from workers.completer import Completer, Shipment
+from workers.floors import Floors
 from workers.gate import Gate, Veto
 from workers.ledger import Fate, Held, Ledger
 from workers.link import Link, backoff_s, blames_data, is_loss
@@ -78,6 +79,7 @@ class Claimer:
         self._unknown: Shipment | None = None
         self._must_reconcile = False
         # Looking into the queue.
+        self._floors = Floors()
         self._look_at = 0.0
         self._pause_s = settings.empty_sleep_seconds
         self._is_declared = False
@@ -174,11 +176,14 @@ class Claimer:
         shipment = self._completer.take() if self._completer.is_due() else Shipment()
         batch = shipment.batch()
         batch.limit = wanted
+        sent_at = time.monotonic()
+        if wanted:
+            batch.floors = self._floors.choose(sent_at)
+            batch.measure = self._floors.wants_measure(batch.floors)
         is_idle_look = wanted > 0 and self._empty_in_a_row > 0 and not len(shipment)
         batch.ask_next = is_idle_look
         batch.declare = self._can_listen and is_idle_look
         batch.withdraw = self._is_declared and self._busy_in_a_row >= 2
-        sent_at = time.monotonic()
         try:
             receive = self._link.send(batch)
             # While the database works on that, so do the slots, and there is something to write down.
@@ -193,11 +198,12 @@ class Claimer:
         if batch.declare or batch.withdraw:
             self._is_declared = batch.declare
         # A write without a look may have released tasks that nobody has looked for.
-        self._may_be_over = wanted > 0 and not answer.claimed
+        self._may_be_over = wanted > 0 and not answer.claimed and batch.floors is None
         if wanted:
-            await self._looked(answer, wanted, sent_at)
+            self._floors.learn(batch.floors, wanted, answer, sent_at)
+            await self._looked(answer, wanted, sent_at, is_scan=batch.floors is None)
 
-    async def _looked(self, answer: Answer, wanted: int, sent_at: float) -> None:
+    async def _looked(self, answer: Answer, wanted: int, sent_at: float, *, is_scan: bool) -> None:
         if answer.claimed:
             self._empty_in_a_row = 0
             self._pause_s = self._settings.empty_sleep_seconds
@@ -208,11 +214,15 @@ class Claimer:
             await self._take_on(answer.claimed, sent_at)
             return
         self._busy_in_a_row = 0
+        scan_in_s = math.inf if is_scan else self._floors.scan_in_s(time.monotonic())
+        if scan_in_s <= 0:
+            self._look_at = 0.0  # nothing behind the floors says nothing of what is below them
+            return
         self._empty_in_a_row += 1
         if self._can_listen and not self._is_declared and self._empty_in_a_row == 1:
             self._look_at = 0.0  # once more, now with submitters asked to call
             return
-        pause = self._pause_s
+        pause = min(self._pause_s, scan_in_s)
         self._pause_s = min(pause * 2, self._longest_pause_s)
         if answer.next_due_s is not None:
             pause = min(pause, max(answer.next_due_s, self._settings.empty_sleep_seconds))

@@ -23,6 +23,7 @@ from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
 from seedcore.registry.port import Instance, Unregistered
+from seedcore.task import plan_guard
 from seedcore.task.engine import Engine
 from seedcore.task.exchange import Filter, Owner
 from seedcore.task.lease import LeaseKeeper, Lost
@@ -237,7 +238,20 @@ class QueueWorker:
 
     def _look_at_schema(self) -> None:
         name = f"seedcore worker {self._owner.logical_id}"
-        connect(self._settings, application_name=name, check_schema=True).close()
+        connection = connect(self._settings, application_name=name, check_schema=True)
+        with contextlib.closing(connection):
+            findings = plan_guard.check(connection)
+        for finding in findings:
+            log.warning(
+                "A statement of the engine does not find its index",
+                extra={
+                    "event": "plan.unfit",
+                    "index": finding.index,
+                    "problem": finding.problem,
+                    "evidence": finding.evidence,
+                    "cure": finding.cure,
+                },
+            )
 
     # -- working ------------------------------------------------------------------------------
 
