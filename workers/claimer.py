@@ -21,6 +21,7 @@ from workers.link import Link, backoff_s, blames_data, is_loss
 from workers.metrics import Metrics
 from workers.nudge import Nudge
 from workers.options import Options
+from workers.prefetch import Prefetch
 from workers.runner import Runner
 from workers.tally import Tally
 
@@ -35,6 +36,7 @@ class Claimer:
         ledger: What is held.
         runner: The slots.
         completer: Outcomes to be written.
+        prefetch: How much is held beside what runs.
         gate: Whether claiming is allowed.
         nudge: What wakes this loop.
         settings: How much to claim and how long to sleep.
@@ -50,6 +52,7 @@ class Claimer:
         ledger: Ledger,
         runner: Runner,
         completer: Completer,
+        prefetch: Prefetch,
         gate: Gate,
         nudge: Nudge,
         settings: Settings,
@@ -63,6 +66,7 @@ class Claimer:
         self._ledger = ledger
         self._runner = runner
         self._completer = completer
+        self._prefetch = prefetch
         self._gate = gate
         self._nudge = nudge
         self._settings = settings
@@ -70,7 +74,6 @@ class Claimer:
         self._metrics = metrics
         self._tally = tally
         self._can_listen = can_listen
-        self._least = min(settings.claim_batch_size, ledger.capacity)
         # A run that waits for others to end looks more often: nobody notifies it of an end.
         self._longest_pause_s = min(
             settings.dispatcher_poll_interval_s, 0.25 if options.until_empty else math.inf
@@ -153,6 +156,7 @@ class Claimer:
         writes = self._completer.is_due()
         if not writes and time.monotonic() < self._look_at:
             return 0
+        self._ledger.capacity = self._settings.dispatcher_concurrency + self._prefetch.now
         # What this round trip writes has left the ledger when its claim is made.
         free = self._ledger.free + (self._completer.next_finished if writes else 0)
         if self._options.max_tasks:
@@ -161,7 +165,8 @@ class Claimer:
 
     def _is_worth_claiming(self, free: int) -> bool:
         """Tell whether so much room deserves a claim: a batch, or a slot that nothing else fills."""
-        return free >= self._least or (free > 0 and self._runner.has_free_slot)
+        least = min(self._settings.claim_batch_size, self._ledger.capacity)
+        return free >= least or (free > 0 and self._runner.has_free_slot)
 
     def _sleep_s(self) -> float:
         """Return how long nothing will happen by itself; whatever happens earlier nudges."""
@@ -208,6 +213,7 @@ class Claimer:
             self._empty_in_a_row = 0
             self._pause_s = self._settings.empty_sleep_seconds
             is_full = len(answer.claimed) == wanted
+            self._prefetch.claimed(answer.claimed, is_full=is_full)
             self._busy_in_a_row = self._busy_in_a_row + 1 if self._is_declared else 0
             # Short of the limit, the queue was empty just now; the next write looks again.
             self._look_at = 0.0 if is_full else sent_at + self._settings.empty_sleep_seconds
@@ -229,7 +235,7 @@ class Claimer:
         self._look_at = time.monotonic() + pause * random.uniform(0.9, 1.0)  # noqa: S311
 
     async def _take_on(self, claimed: list[ClaimedTask], sent_at: float) -> None:
-        held = [Held(task, leased_at=sent_at) for task in claimed]
+        held = [Held(task, leased_at=sent_at, claimed_at=sent_at) for task in claimed]
         self._tally.claimed += len(held)
         self._metrics.claimed.inc(len(held))
         for one in held:

@@ -23,6 +23,7 @@ from seedcore.task.exchange import Answer, Batch, ClaimedTask, Failure, Lease, N
 from seedcore.telemetry import logs
 from workers.ledger import Fate, Held, Ledger
 from workers.metrics import Metrics
+from workers.prefetch import Prefetch
 from workers.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Completer:
         metrics: Counted here, when the database has answered.
         tally: Counted likewise, for the run's summary.
         nudge: Wakes whoever sends.
+        prefetch: Learns the run times.
         is_idle: Tells whether nothing runs any more, so that waiting for company is pointless.
         has_ready: Tells whether something waits for a slot, so that company will come.
     """
@@ -87,6 +89,7 @@ class Completer:
         metrics: Metrics,
         tally: Tally,
         nudge: Callable[[], None],
+        prefetch: Prefetch,
         is_idle: Callable[[], bool],
         has_ready: Callable[[], bool],
     ) -> None:
@@ -94,10 +97,11 @@ class Completer:
         self._metrics = metrics
         self._tally = tally
         self._nudge = nudge
+        self._prefetch = prefetch
         self._is_idle = is_idle
         self._has_ready = has_ready
         self._most = settings.dispatcher_flush_n
-        self._enough = min(settings.claim_batch_size, self._most)
+        self._least = min(settings.claim_batch_size, self._most)
         self._patience_s = settings.dispatcher_flush_ms / 1000
         self._result_max = settings.dispatcher_result_max_bytes or settings.result_max_bytes
         self._finished: deque[Finished] = deque()
@@ -116,6 +120,11 @@ class Completer:
         """How many held tasks the next round trip will settle."""
         return min(len(self._finished), 1 if self._one_by_one else self._most)
 
+    @property
+    def _enough(self) -> int:
+        """How many are worth a round trip: a quarter of what is held, so that three run meanwhile."""
+        return max(self._least, min(self._ledger.capacity // 4, self._most))
+
     # -- what comes in ------------------------------------------------------------------------
 
     def finish(self, held: Held, outcome: Outcome | None) -> None:
@@ -128,8 +137,10 @@ class Completer:
         if not self._finished:
             self._oldest_at = now
             asyncio.get_running_loop().call_later(min(_IDLE_FLUSH_S, self._patience_s), self._nudge)
-        self._finished.append(Finished(held, outcome, item, now - held.started_at))
-        if len(self._finished) == self._enough or self._is_idle():
+        seconds = now - held.started_at
+        self._prefetch.ended(seconds)
+        self._finished.append(Finished(held, outcome, item, seconds))
+        if len(self._finished) >= self._enough or self._is_idle():
             self._nudge()
 
     def note(self, held: Held, document: str) -> asyncio.Future[bool]:

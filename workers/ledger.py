@@ -48,6 +48,7 @@ class Held:
 
     Attributes:
         task: The task.
+        claimed_at: `time.monotonic()` before the claim was sent.
         leased_at: `time.monotonic()` before the claim or the latest renewal was sent.
         started_at: `time.monotonic()` when its run began; 0 = not yet.
         overdue_at: `time.monotonic()` when the run counts as hanging.
@@ -60,6 +61,7 @@ class Held:
 
     task: ClaimedTask
     leased_at: float
+    claimed_at: float = 0.0
     started_at: float = 0.0
     overdue_at: float = math.inf
     has_begun: bool = False

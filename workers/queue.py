@@ -42,6 +42,7 @@ from workers.metrics import Metrics
 from workers.nudge import Nudge
 from workers.options import Options
 from workers.parts import Parts
+from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.report import Reporter
 from workers.runner import Runner
@@ -159,7 +160,8 @@ class QueueWorker:
         nudge = Nudge()
         metrics, tally = Metrics(owner.logical_id), Tally()
         concurrency = settings.dispatcher_concurrency
-        ledger = Ledger(concurrency + rules.prefetch(settings))
+        prefetch = Prefetch(settings, rules.silence_s(settings))
+        ledger = Ledger(concurrency + prefetch.now)
         executor = Executor(load_tools(settings), settings)
         metrics.watch_calls(executor.calls)
         completer = Completer(
@@ -168,6 +170,7 @@ class QueueWorker:
             metrics=metrics,
             tally=tally,
             nudge=nudge,
+            prefetch=prefetch,
             is_idle=lambda: runner.is_idle,
             has_ready=lambda: bool(runner.ready),
         )
@@ -177,7 +180,7 @@ class QueueWorker:
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)
         claimer = Claimer(
-            link, ledger, runner, completer, gate, nudge, settings, options, metrics, tally,
+            link, ledger, runner, completer, prefetch, gate, nudge, settings, options, metrics, tally,
             can_listen=settings.use_listen_notify,
         )  # fmt: skip
         interval_s = rules.renewal_interval_s(settings)
@@ -198,6 +201,7 @@ class QueueWorker:
             instance=self._instance,
             executor=executor,
             ledger=ledger,
+            prefetch=prefetch,
             runner=runner,
             completer=completer,
             gate=gate,
@@ -268,7 +272,7 @@ class QueueWorker:
             extra={
                 "event": "worker.started",
                 "concurrency": self._settings.dispatcher_concurrency,
-                "prefetch": rules.prefetch(self._settings),
+                "prefetch": "auto" if parts.prefetch.ttl_s else parts.prefetch.now,
                 "lease_s": self._settings.task_lease_s,
                 "renew_s": rules.renewal_interval_s(self._settings),
                 "tools": len(parts.executor.registry),

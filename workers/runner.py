@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -66,10 +67,15 @@ class Runner:
         """Take on claimed tasks, in the order in which they are to start; see `start`."""
         self.ready.extend(held)
 
-    def take_ready(self) -> list[Held]:
-        """Hand out what has not started, for giving it back."""
-        waiting = list(self.ready)
-        self.ready.clear()
+    def take_ready(self, before: float = math.inf) -> list[Held]:
+        """Hand out what has not started, for giving it back.
+
+        Args:
+            before: Only what was claimed before this `time.monotonic()`.
+        """
+        waiting: list[Held] = []
+        while self.ready and self.ready[0].claimed_at < before:
+            waiting.append(self.ready.popleft())
         return waiting
 
     def drop(self, held: Held) -> None:
