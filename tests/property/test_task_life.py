@@ -29,7 +29,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from seedcore.task import service
-from seedcore.task.history import verify
+from seedcore.task.verify import verify
 from seedcore.testing import age
 from tests.integration.task.worker import Worker, new, set_level
 
@@ -130,7 +130,7 @@ class TaskLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            assert list(verify(self.conn, complete=True)) == []
+            assert list(verify(self.conn, level="all")) == []
         finally:
             for conn in self.conns:
                 conn.close()

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from seedcore.task.history import verify
+from seedcore.task.verify import verify
 from tests.program import Program
 from workers import probe
 
@@ -192,7 +192,7 @@ def all_events(conn: psycopg.Connection[dict[str, Any]]) -> None:
 
 def check_history(conn: psycopg.Connection[dict[str, Any]]) -> None:
     """Check the recorded transitions, all of them, by the rules of `seedcore task verify`."""
-    assert list(verify(conn, complete=True)) == []
+    assert list(verify(conn, level="all")) == []
 
 
 def memory_bytes(pid: int) -> int:

@@ -8,10 +8,24 @@ from seedcore_cli.commands.task import (  # isort: skip
     listing,
     wait,
     operate,
+    schedule,
     report,
+    verify,
     maintain,
     lint,
 )
 from seedcore_cli.commands.task.group import app
 
-__all__ = ["app", "inspect", "lint", "listing", "maintain", "operate", "report", "submit", "wait"]
+__all__ = [
+    "app",
+    "inspect",
+    "lint",
+    "listing",
+    "maintain",
+    "operate",
+    "report",
+    "schedule",
+    "submit",
+    "verify",
+    "wait",
+]

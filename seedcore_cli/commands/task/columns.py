@@ -95,6 +95,10 @@ EVENTS = (
     Column("reason"),
 )
 
+VIOLATIONS = (Column("task_id", header="ID", id=True), Column("rule"), Column("evidence"))
+
+RULES = (Column("rule", id=True), Column("checked"), Column("means"))
+
 FINDINGS = (
     Column("line", align="right"),
     Column("id", id=True),
