@@ -24,6 +24,7 @@ from seedcore.telemetry import logs
 from workers.ledger import Fate, Held, Ledger
 from workers.metrics import Metrics
 from workers.prefetch import Prefetch
+from workers.runner import failure
 from workers.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -51,10 +52,13 @@ class Shipment:
         default_factory=list["tuple[Note, asyncio.Future[bool]]"]
     )
     returned: list[Lease] = field(default_factory=list[Lease])
+    asked: list[tuple[Held, Outcome | None]] = field(
+        default_factory=list["tuple[Held, Outcome | None]"]
+    )
 
     def __len__(self) -> int:
-        """Count the writes."""
-        return len(self.finished) + len(self.notes) + len(self.returned)
+        """Count the writes, and the questions about them."""
+        return len(self.finished) + len(self.notes) + len(self.returned) + len(self.asked)
 
     def batch(self) -> Batch:
         """Return it as the engine wants it."""
@@ -64,6 +68,7 @@ class Shipment:
             failures=[item for item in items if isinstance(item, Failure)],
             notes=[note for note, _ in self.notes],
             returned=self.returned,
+            asked=[Lease(*held.key) for held, _ in self.asked],
         )
 
 
@@ -107,13 +112,14 @@ class Completer:
         self._finished: deque[Finished] = deque()
         self._notes: deque[tuple[Note, asyncio.Future[bool]]] = deque()
         self._returned: deque[Lease] = deque()
+        self._asked: deque[tuple[Held, Outcome | None]] = deque()
         self._oldest_at = 0.0
         self._one_by_one = 0
         self._reports: list[tuple[ClaimedTask, str, float, dict[str, Any]]] = []
 
     def __len__(self) -> int:
         """Count what waits to be written."""
-        return len(self._finished) + len(self._notes) + len(self._returned)
+        return len(self._finished) + len(self._notes) + len(self._returned) + len(self._asked)
 
     @property
     def next_finished(self) -> int:
@@ -129,6 +135,11 @@ class Completer:
 
     def finish(self, held: Held, outcome: Outcome | None) -> None:
         """Take on a run's end; None = it was stopped from outside, for `held.fate`."""
+        if held.may_be_settled:
+            # Its tool may have stored the end itself, whatever came after.
+            self._asked.append((held, outcome))
+            self._nudge()
+            return
         if outcome is None:
             self._stopped(held)
             return
@@ -204,7 +215,7 @@ class Completer:
 
     def due_in_s(self) -> float:
         """Return the seconds until it is time to write, if nothing else ends; infinity for never."""
-        if self._notes or self._returned:
+        if self._notes or self._returned or self._asked:
             return 0.0
         if not self._finished:
             return math.inf
@@ -225,6 +236,7 @@ class Completer:
             (self._finished, shipment.finished),
             (self._notes, shipment.notes),
             (self._returned, shipment.returned),
+            (self._asked, shipment.asked),
         ):
             while waiting and len(shipment) < most:
                 chosen.append(waiting.popleft())  # pyright: ignore[reportArgumentType]
@@ -236,6 +248,7 @@ class Completer:
         self._finished.extendleft(reversed(shipment.finished))
         self._notes.extendleft(reversed(shipment.notes))
         self._returned.extendleft(reversed(shipment.returned))
+        self._asked.extendleft(reversed(shipment.asked))
 
     def postpone(self, shipment: Shipment) -> None:
         """Send a shipment again later, each write alone: one of its rows is locked by somebody."""
@@ -246,6 +259,7 @@ class Completer:
             self._finished.extend(shipment.finished)
             self._notes.extend(shipment.notes)
             self._returned.extend(shipment.returned)
+            self._asked.extend(shipment.asked)
 
     def refused(self, shipment: Shipment, error: str) -> None:
         """Deal with a shipment that the database will not have, whatever the connection.
@@ -273,6 +287,7 @@ class Completer:
                 stored.set_result(False)
         for lease in shipment.returned:
             self._ledger.remove(lease.id, lease.attempts)
+        self._asked.extend(shipment.asked)
 
     def settle(self, shipment: Shipment, answer: Answer) -> None:
         """Draw the consequences of the database's answer."""
@@ -304,6 +319,26 @@ class Completer:
             if held is not None and held.started_at:
                 seconds = time.monotonic() - held.started_at
                 self._report(held, "returned" if is_ours else "lost", seconds)
+        for held, outcome in shipment.asked:
+            self._settled(held, outcome, answer.ends.get(held.task.id, ("", None))[0])
+
+    def _settled(self, held: Held, outcome: Outcome | None, status: str) -> None:
+        """Draw the consequences of a call of `complete_in`: did its transaction commit?"""
+        if status == "completed":
+            self._ledger.remove(*held.key)
+            self._metrics.completed.inc()
+            self._tally.completed += 1
+            self._report(held, "completed", time.monotonic() - held.started_at)
+            return
+        held.may_be_settled = False
+        if outcome is not None and outcome.success and status == "running":
+            outcome = failure(
+                held,
+                "tool_error",
+                "complete_in was called, but its transaction was not committed",
+                retryable=True,
+            )
+        self.finish(held, outcome)
 
     def settle_unknown(
         self, shipment: Shipment, ends: Mapping[str, tuple[str, str | None]]
@@ -341,6 +376,7 @@ class Completer:
             finished=[f for f in shipment.finished if f.item.id not in known],
             notes=shipment.notes,
             returned=shipment.returned,
+            asked=shipment.asked,
         )
 
     # -- what is told -------------------------------------------------------------------------

@@ -85,6 +85,8 @@ class Housekeeper:
             held = parts.ledger.find(lease.id, lease.attempts)
             if held is None or held.fate is not None:
                 continue
+            if held.may_be_settled and lease.status == "completed":
+                continue  # by its own tool, which is about to return
             fate = Fate.CANCELLED if lease.status == "cancelled" else Fate.LOST
             if held.key in parts.runner.running:
                 parts.runner.stop(held, fate)

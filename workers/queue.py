@@ -175,7 +175,11 @@ class QueueWorker:
             has_ready=lambda: bool(runner.ready),
         )
         runner = Runner(
-            executor, settings, finished=completer.finish, store_progress=completer.note
+            executor,
+            settings,
+            finished=completer.finish,
+            store_progress=completer.note,
+            owner=owner.id,
         )
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)

@@ -135,6 +135,8 @@ class Engine:
             returned = _leases(owner, batch.returned)
             returned["default_max"] = str(self._owner.max_attempts)
             calls["returned"] = Call(queries.give_back, returned)
+        if batch.asked:
+            calls["ends"] = Call(queries.own_ends, _leases(owner, batch.asked))
         if batch.declare:
             calls["declared"] = Call(
                 queries.declare_waiting, {"owner": owner}, ends_transaction=True
@@ -238,6 +240,7 @@ def _answer(rows: Mapping[str, list[Any]]) -> Answer:
         decided={row[0]: (row[1], row[2]) for row in rows.get("decided", ())},
         returned=frozenset(row[0] for row in rows.get("returned", ())),
         noted=frozenset(row[0] for row in rows.get("noted", ())),
+        ends={row[0]: (row[1], row[2]) for row in rows.get("ends", ())},
         claimed=claimed,
         next_due_s=next_due[0][0] if next_due else None,
         now=began[0][0] if began else None,

@@ -117,6 +117,7 @@ class Batch:
     """What one round trip carries.
 
     Attributes:
+        asked: Attempts whose end is to be told, because their tools may have stored it themselves.
         limit: How many tasks to claim at most; 0 = no claim.
         floors: The position for each priority, lowest first, behind which tasks are claimed; None =
             from the beginning.
@@ -131,6 +132,7 @@ class Batch:
     failures: Sequence[Failure] = ()
     returned: Sequence[Lease] = ()
     notes: Sequence[Note] = ()
+    asked: Sequence[Lease] = ()
     limit: int = 0
     floors: Sequence[Position] | None = None
     measure: bool = False
@@ -148,6 +150,7 @@ class Answer:
         decided: Failed attempts: id → (new status, seconds until the next attempt or None).
         returned: Ids that were given back.
         noted: Ids whose progress was stored.
+        ends: Of the attempts asked for, those that are still the latest: id → (status, error).
         claimed: New tasks, best first.
         next_due_s: Seconds until a task of the lane becomes due; None = none is known.
         now: Unix time of the claim's transaction by the database's clock, if it was measured.
@@ -160,6 +163,9 @@ class Answer:
     )
     returned: frozenset[str] = frozenset()
     noted: frozenset[str] = frozenset()
+    ends: Mapping[str, tuple[str, str | None]] = field(
+        default_factory=dict[str, tuple[str, "str | None"]]
+    )
     claimed: list[ClaimedTask] = field(default_factory=list[ClaimedTask])
     next_due_s: float | None = None
     now: float | None = None
