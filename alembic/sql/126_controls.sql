@@ -62,18 +62,11 @@ BEGIN
     IF p_domain = '' THEN
         UPDATE queue_lanes
         SET paused = false, reason = NULL, changed_by = p_actor, changed_at = now()
-        WHERE lane = p_lane AND paused;
+        WHERE lane = p_lane;
     ELSE
         UPDATE queue_controls
         SET paused = false, reason = NULL, changed_by = p_actor, changed_at = now()
         WHERE lane = p_lane AND domain = p_domain AND paused;
-    END IF;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION '% is not paused',
-            CASE p_domain WHEN '' THEN format('lane %s', p_lane)
-                          ELSE format('domain %s of lane %s', p_domain, p_lane) END
-            USING ERRCODE = 'SC409', DETAIL = 'queue.not_paused',
-                  HINT = 'seedcore queue status shows what is';
     END IF;
     PERFORM queue_control_tidy(p_lane);
     PERFORM queue_notify(p_lane);

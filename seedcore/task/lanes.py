@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from seedcore.db.errors import translated
+from seedcore.errors import Conflict
 from seedcore.task.store import Row, fetch, queries
 
 TURNS_INDEX = "ix_tasks_claim_domain"
@@ -39,7 +40,15 @@ def resume_lane(
         NotFound: There is no such lane.
         Conflict: It is not paused.
     """
-    fetch(conn, queries.resume_lane, {"lane": lane, "domain": domain or "", "actor": actor})
+    with conn.transaction():
+        if not control_of(conn, lane, domain)["paused"]:
+            what = f"domain {domain} of lane {lane}" if domain else f"lane {lane}"
+            raise Conflict(
+                f"{what} is not paused",
+                code="queue.not_paused",
+                hint="seedcore queue status shows what is",
+            )
+        fetch(conn, queries.resume_lane, {"lane": lane, "domain": domain or "", "actor": actor})
 
 
 def limit_lane(
