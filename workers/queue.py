@@ -22,8 +22,13 @@ from seedcore.agent.registry import load as load_tools
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
+<<<<<<< HEAD
 from seedcore.registry.port import Instance
 from seedcore.registry.registered import instance_of
+=======
+from seedcore.registry.port import Instance, Unregistered
+from seedcore.task import plan_guard
+>>>>>>> main
 from seedcore.task.engine import Engine
 from seedcore.task.exchange import Filter, Owner
 from seedcore.task.lease import LeaseKeeper, Lost
@@ -42,6 +47,7 @@ from workers.metrics import Metrics
 from workers.nudge import Nudge
 from workers.options import Options
 from workers.parts import Parts
+from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.report import Reporter
 from workers.runner import Runner
@@ -170,7 +176,8 @@ class QueueWorker:
         nudge = Nudge()
         metrics, tally = Metrics(owner.logical_id), Tally()
         concurrency = settings.dispatcher_concurrency
-        ledger = Ledger(concurrency + rules.prefetch(settings))
+        prefetch = Prefetch(settings, rules.silence_s(settings))
+        ledger = Ledger(concurrency + prefetch.now)
         executor = Executor(load_tools(settings), settings)
         metrics.watch_calls(executor.calls)
         completer = Completer(
@@ -179,16 +186,21 @@ class QueueWorker:
             metrics=metrics,
             tally=tally,
             nudge=nudge,
+            prefetch=prefetch,
             is_idle=lambda: runner.is_idle,
             has_ready=lambda: bool(runner.ready),
         )
         runner = Runner(
-            executor, settings, finished=completer.finish, store_progress=completer.note
+            executor,
+            settings,
+            finished=completer.finish,
+            store_progress=completer.note,
+            owner=owner.id,
         )
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)
         claimer = Claimer(
-            link, ledger, runner, completer, gate, nudge, settings, options, metrics, tally,
+            link, ledger, runner, completer, prefetch, gate, nudge, settings, options, metrics, tally,
             can_listen=settings.use_listen_notify,
         )  # fmt: skip
         interval_s = rules.renewal_interval_s(settings)
@@ -209,6 +221,7 @@ class QueueWorker:
             instance=self._instance,
             executor=executor,
             ledger=ledger,
+            prefetch=prefetch,
             runner=runner,
             completer=completer,
             gate=gate,
@@ -249,7 +262,20 @@ class QueueWorker:
 
     def _look_at_schema(self) -> None:
         name = f"seedcore worker {self._owner.logical_id}"
-        connect(self._settings, application_name=name, check_schema=True).close()
+        connection = connect(self._settings, application_name=name, check_schema=True)
+        with contextlib.closing(connection):
+            findings = plan_guard.check(connection)
+        for finding in findings:
+            log.warning(
+                "A statement of the engine does not find its index",
+                extra={
+                    "event": "plan.unfit",
+                    "index": finding.index,
+                    "problem": finding.problem,
+                    "evidence": finding.evidence,
+                    "cure": finding.cure,
+                },
+            )
 
     # -- working ------------------------------------------------------------------------------
 
@@ -266,7 +292,7 @@ class QueueWorker:
             extra={
                 "event": "worker.started",
                 "concurrency": self._settings.dispatcher_concurrency,
-                "prefetch": rules.prefetch(self._settings),
+                "prefetch": "auto" if parts.prefetch.ttl_s else parts.prefetch.now,
                 "lease_s": self._settings.task_lease_s,
                 "renew_s": rules.renewal_interval_s(self._settings),
                 "tools": len(parts.executor.registry),
