@@ -294,4 +294,4 @@ def is_dropped(
     is_older = name in OLDER_FUNCTIONS
     if is_older and "001" in pending and not has_path and result != "trigger":
         return True
-    return ANY_SIGNATURE.get(name) in pending and (is_older or is_ours)
+    return ANY_SIGNATURE.get(name, "") in pending and (is_older or is_ours)
