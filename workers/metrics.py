@@ -75,6 +75,12 @@ class Metrics:
         self.expired = self._counter(
             "seedcore_watchdog_expired", "Tasks cancelled past their expiry by this worker"
         )
+        self.purged = self._counter(
+            "seedcore_tasks_purged", "Ended tasks removed by this worker, as retention says"
+        )
+        self.days_dropped = self._counter(
+            "seedcore_event_days_dropped", "Days of recorded transitions dropped by this worker"
+        )
         self.inflight = self._gauge("seedcore_dispatcher_inflight", "Tasks running now")
         self.held = self._gauge(
             "seedcore_dispatcher_held", "Tasks held: prefetched, running, or waiting to be written"

@@ -19,6 +19,7 @@ from typing import Any
 
 from seedcore.agent.executor import Executor
 from seedcore.agent.registry import load as load_tools
+from seedcore.agent.reporting import ReportDesk
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
@@ -159,7 +160,10 @@ class QueueWorker:
         metrics, tally = Metrics(owner.logical_id), Tally()
         concurrency = settings.dispatcher_concurrency
         ledger = Ledger(concurrency + rules.prefetch(settings))
-        executor = Executor(load_tools(settings), settings)
+        desk = ReportDesk(
+            self._conninfo, owner.id, checkpoint_max_bytes=settings.checkpoint_max_bytes
+        )
+        executor = Executor(load_tools(settings), settings, desk=desk)
         metrics.watch_calls(executor.calls)
         completer = Completer(
             ledger,

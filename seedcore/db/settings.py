@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from seedcore.config.duration import duration
 from seedcore.db import set_actor
 from seedcore.db.errors import translated
 from seedcore.errors import NotFound, UsageError
@@ -25,12 +26,16 @@ _REMOVE: LiteralString = "DELETE FROM seedcore_settings WHERE name = %(name)s"
 
 @dataclass(frozen=True)
 class DatabaseSetting:
-    """One setting of the database: its name, default, allowed values and meaning."""
+    """One setting of the database: its name, default, allowed values and meaning.
+
+    A duration is written as everywhere (`90s`, `30d`) and is stored as seconds.
+    """
 
     name: str
     default: str
     choices: tuple[str, ...]
     meaning: str
+    is_duration: bool = False
 
 
 DATABASE_SETTINGS = (
@@ -44,6 +49,23 @@ DATABASE_SETTINGS = (
         "notify_enabled", "on", ("on", "off"), "whether idle workers are woken by a notification"
     ),
     DatabaseSetting("notify_channel", "tasks_new", (), "channel of these notifications"),
+    *(
+        DatabaseSetting(
+            f"task_retention_{ended}",
+            "0",
+            (),
+            f"how long {ended} tasks are kept; 0 = for ever. Unset: as the workers' settings say",
+            is_duration=True,
+        )
+        for ended in ("completed", "failed", "cancelled")
+    ),
+    DatabaseSetting(
+        "task_event_retention",
+        "0",
+        (),
+        "how long recorded transitions are kept, in whole days. Unset: as the workers' settings say",
+        is_duration=True,
+    ),
 )
 
 
@@ -101,6 +123,11 @@ def write_setting(
         )
     if value is not None and setting.choices and value not in setting.choices:
         raise UsageError(f"{value!r} is not one of {', '.join(setting.choices)}")
+    if value is not None and setting.is_duration:
+        try:
+            value = f"{duration(value):.3f}".rstrip("0").rstrip(".")
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None
     if value is not None and not 0 < len(value.encode()) < 64:
         raise UsageError(f"{name} takes 1 to 63 bytes")
     with translated(), conn.transaction():
