@@ -220,6 +220,9 @@ class Cli:
 
         level = {0: logging.WARNING, 1: logging.INFO}.get(self.options.verbose, logging.DEBUG)
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+        if not self.options.verbose:
+            # What the driver could not tidy up behind an interruption is no news to who interrupted.
+            logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 def _to_stderr(text: str) -> None:

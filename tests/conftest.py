@@ -39,9 +39,11 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name != TEST_URL and (name.startswith(ours) or name in plain):
             del os.environ[name]
-    # A shell starts background jobs deaf to Ctrl-C, and children inherit that; a handler they do not.
+    # A shell starts background jobs deaf to Ctrl-C, nohup deaf to hanging up, and children inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_DATA_HOME"] = "/nonexistent"
 
 

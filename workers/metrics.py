@@ -81,6 +81,12 @@ class Metrics:
         self.days_dropped = self._counter(
             "seedcore_event_days_dropped", "Days of recorded transitions dropped by this worker"
         )
+        self.schedule_fires = Counter(
+            "seedcore_schedule_fires",
+            "Times of schedules dealt with by this worker",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.inflight = self._gauge("seedcore_dispatcher_inflight", "Tasks running now")
         self.held = self._gauge(
             "seedcore_dispatcher_held", "Tasks held: prefetched, running, or waiting to be written"

@@ -13,6 +13,7 @@ from seedcore.errors import SeedcoreError
 from seedcore.task.sweeps import Sweeps
 from workers.duties.port import Duty
 from workers.duties.retention import RetainEvents, RetainTasks
+from workers.duties.schedules import Schedules
 from workers.duties.tasks import Expire, Reap, Release
 from workers.duties.upkeep import ForgetWaiters, Partitions, QueueAges
 from workers.link import backoff_s
@@ -33,6 +34,7 @@ def chores(settings: Settings, metrics: Metrics) -> list[Duty]:
         QueueAges(metrics),
         RetainTasks(settings, metrics),
         RetainEvents(settings, metrics),
+        Schedules(settings, metrics),
     ]
 
 

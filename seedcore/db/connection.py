@@ -16,6 +16,7 @@ from psycopg.rows import RowFactory, dict_row
 from seedcore.config.masking import mask_url
 from seedcore.config.settings import Settings
 from seedcore.db import actor, set_actor
+from seedcore.db.errors import translated
 from seedcore.errors import ConfigError, Unavailable
 
 __all__ = [
@@ -134,17 +135,19 @@ def connect(
     """
     conn = _connected(settings, application_name, autocommit, row_factory)
     try:
-        conn.execute(
-            "SELECT set_config('timezone', 'UTC', false), set_config('lock_timeout', %s, false),"
-            " set_config('statement_timeout', %s, false)",
-            (f"{LOCK_TIMEOUT_S * 1000:.0f}", f"{statement_timeout_s * 1000:.0f}"),
-        )
-        if check_schema:
-            from seedcore.db.migrate.schema import ensure_migrated
+        # A server may also go away between the handshake and the first answer.
+        with translated():
+            conn.execute(
+                "SELECT set_config('timezone', 'UTC', false), set_config('lock_timeout', %s, false),"
+                " set_config('statement_timeout', %s, false)",
+                (f"{LOCK_TIMEOUT_S * 1000:.0f}", f"{statement_timeout_s * 1000:.0f}"),
+            )
+            if check_schema:
+                from seedcore.db.migrate.schema import ensure_migrated
 
-            ensure_migrated(conn)
-        if not autocommit:
-            conn.commit()
+                ensure_migrated(conn)
+            if not autocommit:
+                conn.commit()
     except BaseException:
         conn.close()
         raise

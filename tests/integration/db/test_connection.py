@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -203,3 +207,54 @@ def test_actor_is_the_setting_or_user_at_host(settings: Settings) -> None:
     user, _, host = actor(settings).partition("@")
     assert user
     assert host
+
+
+@contextlib.contextmanager
+def _gone_after_the_handshake(url: str) -> Iterator[str]:
+    """Yield the URL of a way to the server that ends where the first statement would pass."""
+    parts = psycopg.conninfo.conninfo_to_dict(url)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        with client, _server(parts) as server:
+            answers = threading.Thread(target=_pour, args=(server, client), daemon=True)
+            answers.start()
+            while (data := client.recv(65536)) and data[:1] not in (b"P", b"Q"):
+                server.sendall(data)
+            for end in (client, server):
+                end.shutdown(socket.SHUT_RDWR)
+            answers.join(5)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with listener:
+        port = listener.getsockname()[1]
+        yield psycopg.conninfo.make_conninfo(url, host="127.0.0.1", port=port, sslmode="disable")
+    thread.join(5)
+
+
+def _server(parts: dict[str, Any]) -> socket.socket:
+    host, port = parts.get("host") or "localhost", parts.get("port") or "5432"
+    if not host.startswith("/"):
+        return socket.create_connection((host, int(port)))
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(f"{host}/.s.PGSQL.{port}")
+    return server
+
+
+def _pour(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+
+
+def test_a_server_that_goes_away_after_the_handshake_is_unavailable(
+    blank_database_url: str,
+) -> None:
+    with (
+        _gone_after_the_handshake(blank_database_url) as url,
+        pytest.raises(Unavailable) as raised,
+    ):
+        connect(Settings(database_url=url))
+    assert raised.value.retryable

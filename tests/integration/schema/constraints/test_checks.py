@@ -196,11 +196,16 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["delivered_at = now(), dead_at = now()"],
         ["delivered_at = now()", "dead_at = now()"],
     ),
+    "ck_task_progress_attempt": numbers("attempt", "0 -1", "1"),
+    "ck_task_progress_call_index": numbers("call_index", "-1", "0 1"),
+    "ck_task_progress_done": numbers("done", *FINITE_FROM_0),
+    "ck_task_progress_total": numbers("total", *FINITE_FROM_0),
     "ck_task_proto_plan_route": words("route", *ROUTES),
     "ck_task_proto_plan_size": (
         ["proto_plan = jsonb_build_object('p', repeat('x', 262136))"],
         ["proto_plan = jsonb_build_object('p', repeat('x', 262135))"],
     ),
+    "ck_task_retention_name": words("name", "tasks", "events"),
     "ck_task_router_telemetry_route": words("chosen_route", *ROUTES),
     "ck_task_router_telemetry_surprise": numbers("surprise_score", *FINITE_FROM_0),
     "ck_task_router_telemetry_vectors": (
@@ -219,8 +224,15 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
             f"x_vector = {SIX}, weights = {SIX}, chosen_route = 'unknown'",
         ],
     ),
+    "ck_task_schedule_fires_outcome": words(
+        "outcome", "submitted", "by_hand", "skipped", "missed", "failed"
+    ),
     "ck_task_schedules_max_attempts": numbers("max_attempts", "0 -1", "1"),
     "ck_task_schedules_misfire": words("misfire", "skip", "once", "all"),
+    "ck_task_schedules_name": (
+        [f"name = '{name}'" for name in ("", "-a", ".a", "a b", "a/b", "a" * 64)],
+        [f"name = '{name}'" for name in ("a", "0", "A.b_c-d", "a" * 63)],
+    ),
     "ck_task_schedules_overlap": words("overlap", "allow", "skip"),
     "ck_task_schedules_priority": numbers("priority", "-1 11", "0 10"),
     "ck_task_schedules_ttl": numbers("ttl_seconds", "0 -1", "1"),
