@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -28,7 +29,8 @@ _REMOVE: LiteralString = "DELETE FROM seedcore_settings WHERE name = %(name)s"
 class DatabaseSetting:
     """One setting of the database: its name, default, allowed values and meaning.
 
-    A duration is written as everywhere (`90s`, `30d`) and is stored as seconds.
+    is_duration: it is written as everywhere (`90s`, `30d`) and stored as seconds.
+    in_seconds: it takes a positive number.
     """
 
     name: str
@@ -36,6 +38,7 @@ class DatabaseSetting:
     choices: tuple[str, ...]
     meaning: str
     is_duration: bool = False
+    in_seconds: bool = False
 
 
 DATABASE_SETTINGS = (
@@ -65,6 +68,26 @@ DATABASE_SETTINGS = (
         (),
         "how long recorded transitions are kept, in whole days. Unset: as the workers' settings say",
         is_duration=True,
+    ),
+    DatabaseSetting(
+        "env",
+        "prod",
+        ("prod", "staging", "dev"),
+        "environment whose active policy snapshot new rows belong to",
+    ),
+    DatabaseSetting(
+        "instance_window_s",
+        "15",
+        (),
+        "seconds without a heartbeat until an instance counts as gone",
+        in_seconds=True,
+    ),
+    DatabaseSetting(
+        "device_window_s",
+        "86400",
+        (),
+        "seconds since it was seen until a device counts as stale",
+        in_seconds=True,
     ),
 )
 
@@ -128,6 +151,10 @@ def write_setting(
             value = f"{duration(value):.3f}".rstrip("0").rstrip(".")
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from None
+    if value is not None and setting.in_seconds and not _is_span(value):
+        raise UsageError(
+            f"{value!r} is no number of seconds above 0", hint="for a quarter of an hour: 900"
+        )
     if value is not None and not 0 < len(value.encode()) < 64:
         raise UsageError(f"{name} takes 1 to 63 bytes")
     with translated(), conn.transaction():
@@ -140,3 +167,8 @@ def write_setting(
         else:
             conn.execute(_WRITE, {"name": name, "value": value, "actor": actor})
     return before
+
+
+def _is_span(text: str) -> bool:
+    """Tell whether it is a positive number that PostgreSQL reads as such, too."""
+    return re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text) is not None and float(text) > 0

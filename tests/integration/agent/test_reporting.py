@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from seedcore.agent import ToolContext, ToolError, tool
 from seedcore.agent.definition import Tool
@@ -28,6 +29,13 @@ Conn = psycopg.Connection[dict[str, Any]]
 @pytest.fixture
 def worker(conn: Conn) -> Worker:
     return Worker(conn, "w1")
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[Conn]:
+    """A second connection to the same database."""
+    with Conn.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
+        yield connection
 
 
 class Desks:
@@ -130,14 +138,14 @@ def test_who_has_lost_the_lease_cannot_overwrite_its_successor(
 
 
 def test_a_zombies_write_waits_for_the_one_that_takes_its_lease(
-    conn: Conn, worker: Worker, desks: Desks
+    conn: Conn, other: Conn, worker: Worker, desks: Desks
 ) -> None:
     """The check and the write are one: nothing slips through between them."""
     task = claimed(conn, worker)
     zombie = desks("w1").of(str(task), 1, 0)
-    with conn.transaction():
-        conn.execute("SELECT tasks_requeue_stale(%s)", [[task]])
-        conn.execute("SELECT id FROM tasks_claim('queue', 'w2', 1)")
+    with other.transaction():
+        other.execute("SELECT tasks_requeue_stale(%s)", [[task]])
+        other.execute("SELECT id FROM tasks_claim('queue', 'w2', 1)")
         late = zombie.checkpoint('"late"')
         until(
             lambda: (
