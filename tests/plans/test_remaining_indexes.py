@@ -296,7 +296,7 @@ def test_edges_are_followed_forwards_by_the_index_of_the_pair(filled: Conn, tabl
 
 
 def test_the_nearest_events_are_found_by_their_vector_index(conn: Conn) -> None:
-    """At fewer rows, since building it on 10⁵ takes minutes; the more rows, the more it saves."""
+    """At fewer rows, since building it on 10⁵ takes minutes: benchmarks/plans.py does that."""
     index = "idx_task_multimodal_emb_hnsw"
     row = conn.execute("SELECT pg_get_indexdef(%s::regclass) AS text", [index]).fetchone()
     assert row is not None
