@@ -54,7 +54,7 @@ def check(settings: Settings, options: Options) -> None:
         "DISPATCHER_CONCURRENCY": (settings.dispatcher_concurrency, 1),
         "CLAIM_BATCH_SIZE": (settings.claim_batch_size, 1),
         "DISPATCHER_FLUSH_N": (settings.dispatcher_flush_n, 1),
-        "DISPATCHER_PREFETCH": (settings.dispatcher_prefetch, -1),
+        "DISPATCHER_PREFETCH": (settings.dispatcher_prefetch or 0, 0),
         "DISPATCHER_COUNT": (settings.dispatcher_count, 1),
         "MAX_TASK_ATTEMPTS": (settings.max_task_attempts, 1),
         "TASK_REAP_BATCH": (settings.task_reap_batch, 1),
@@ -85,13 +85,6 @@ def check(settings: Settings, options: Options) -> None:
     folder = Path(options.metrics_textfile or ".").absolute().parent
     if not folder.is_dir():
         raise ConfigError(f"--metrics-textfile: there is no folder {folder}")
-
-
-def prefetch(settings: Settings) -> int:
-    """Return how many tasks are held beside the running ones."""
-    if settings.dispatcher_prefetch >= 0:
-        return settings.dispatcher_prefetch
-    return 2 * settings.dispatcher_concurrency
 
 
 def silence_s(settings: Settings) -> float:

@@ -24,6 +24,7 @@ from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
 from seedcore.registry.port import Instance, Unregistered
+from seedcore.task import plan_guard
 from seedcore.task.engine import Engine
 from seedcore.task.exchange import Filter, Owner
 from seedcore.task.lease import LeaseKeeper, Lost
@@ -42,6 +43,7 @@ from workers.metrics import Metrics
 from workers.nudge import Nudge
 from workers.options import Options
 from workers.parts import Parts
+from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.report import Reporter
 from workers.runner import Runner
@@ -159,7 +161,8 @@ class QueueWorker:
         nudge = Nudge()
         metrics, tally = Metrics(owner.logical_id), Tally()
         concurrency = settings.dispatcher_concurrency
-        ledger = Ledger(concurrency + rules.prefetch(settings))
+        prefetch = Prefetch(settings, rules.silence_s(settings))
+        ledger = Ledger(concurrency + prefetch.now)
         desk = ReportDesk(
             self._conninfo, owner.id, checkpoint_max_bytes=settings.checkpoint_max_bytes
         )
@@ -171,16 +174,21 @@ class QueueWorker:
             metrics=metrics,
             tally=tally,
             nudge=nudge,
+            prefetch=prefetch,
             is_idle=lambda: runner.is_idle,
             has_ready=lambda: bool(runner.ready),
         )
         runner = Runner(
-            executor, settings, finished=completer.finish, store_progress=completer.note
+            executor,
+            settings,
+            finished=completer.finish,
+            store_progress=completer.note,
+            owner=owner.id,
         )
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)
         claimer = Claimer(
-            link, ledger, runner, completer, gate, nudge, settings, options, metrics, tally,
+            link, ledger, runner, completer, prefetch, gate, nudge, settings, options, metrics, tally,
             can_listen=settings.use_listen_notify,
         )  # fmt: skip
         interval_s = rules.renewal_interval_s(settings)
@@ -201,6 +209,7 @@ class QueueWorker:
             instance=self._instance,
             executor=executor,
             ledger=ledger,
+            prefetch=prefetch,
             runner=runner,
             completer=completer,
             gate=gate,
@@ -241,7 +250,20 @@ class QueueWorker:
 
     def _look_at_schema(self) -> None:
         name = f"seedcore worker {self._owner.logical_id}"
-        connect(self._settings, application_name=name, check_schema=True).close()
+        connection = connect(self._settings, application_name=name, check_schema=True)
+        with contextlib.closing(connection):
+            findings = plan_guard.check(connection)
+        for finding in findings:
+            log.warning(
+                "A statement of the engine does not find its index",
+                extra={
+                    "event": "plan.unfit",
+                    "index": finding.index,
+                    "problem": finding.problem,
+                    "evidence": finding.evidence,
+                    "cure": finding.cure,
+                },
+            )
 
     # -- working ------------------------------------------------------------------------------
 
@@ -258,7 +280,7 @@ class QueueWorker:
             extra={
                 "event": "worker.started",
                 "concurrency": self._settings.dispatcher_concurrency,
-                "prefetch": rules.prefetch(self._settings),
+                "prefetch": "auto" if parts.prefetch.ttl_s else parts.prefetch.now,
                 "lease_s": self._settings.task_lease_s,
                 "renew_s": rules.renewal_interval_s(self._settings),
                 "tools": len(parts.executor.registry),

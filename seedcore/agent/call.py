@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from seedcore.agent.arguments import BadArguments
+from seedcore.agent.attempt import Attempt
+from seedcore.agent.completion import Completion, Settling
 from seedcore.agent.context import Flag, Submitter, ToolContext, ToolLog
 from seedcore.agent.definition import Tool
 from seedcore.agent.eager import first_step
@@ -46,6 +48,8 @@ class Surroundings:
         desk: What `ctx.progress()` and `ctx.checkpoint()` use; None = nobody listens.
         cancelled: Set when nobody waits for the outcome any more.
         value_max_bytes: Largest value of one call, as JSON.
+        record: The attempt, for a call that completes the task by itself.
+        settling: Its lease.
     """
 
     task_id: str
@@ -58,6 +62,8 @@ class Surroundings:
     desk: ReportDesk | None
     cancelled: Flag | None
     value_max_bytes: int
+    record: Attempt | None = None
+    settling: Settling | None = None
 
 
 def check_arguments(tool: Tool[..., Any], args: object) -> dict[str, Any]:
@@ -256,6 +262,9 @@ def _context(tool: Tool[..., Any], index: int, around: Surroundings) -> ToolCont
         _flag=around.cancelled,
         _submitter=around.submitter,
         _reporter=around.desk.of(around.task_id, around.attempt, index) if around.desk else None,
+        _completion=Completion(around.record, around.settling, index, around.value_max_bytes)
+        if around.record is not None
+        else None,
     )
 
 

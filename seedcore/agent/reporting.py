@@ -279,22 +279,27 @@ class ReportDesk:
                 said, self._said = self._said, {}
                 asked, self._asked = self._asked, []
                 self._is_urgent = False
+            failure: SeedcoreError | None = None
             try:
                 self._answer(store, asked)
-                self._write(store, said)
+                if locked := self._write(store, said):
+                    said = locked
+                    failure = LockBusy("somebody has the task locked", code="task.locked")
             except (Unavailable, LockBusy, WaitTimeout) as error:
-                self._give_up(said, asked, error)
-                if self._is_closing:
-                    break
-                time.sleep(pause_s)
-                pause_s = min(2 * pause_s, _BACKOFF_S[1])
-                continue
+                failure = error
             except Exception as error:  # a fault of ours; whoever waits must not wait for ever
                 log.exception("Reports broke", extra={"event": "progress.broke"})
                 for key, one in said.items():
                     self._refused(key, one, error)
                 for _, _, found in asked:
                     _fail(found, error)
+            if failure is not None:
+                self._give_up(said, asked, failure)
+                if self._is_closing:
+                    break
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, _BACKOFF_S[1])
+                continue
             pause_s = _BACKOFF_S[0]
             due_at = time.monotonic() + self._every_s
         store.close()
@@ -326,27 +331,38 @@ class ReportDesk:
                 _tell(found, value)
             asked.pop(0)
 
-    def _write(self, store: ProgressStore, said: dict[_Key, _Said]) -> None:
-        """Write and settle; what is settled leaves `said`, so that the rest can be tried again."""
+    def _write(self, store: ProgressStore, said: dict[_Key, _Said]) -> dict[_Key, _Said]:
+        """Write and settle; what is settled leaves `said`, so that the rest can be tried again.
+
+        Returns:
+            What is to be tried again because somebody has its task locked.
+        """
+        locked: dict[_Key, _Said] = {}
+        size = _CHUNK
+        alone = 0
         while said:
-            keys = list(said)[:_CHUNK]
+            keys = list(said)[:size]
             try:
                 accepted = store.write([_report(key, said[key]) for key in keys])
-            except (Unavailable, LockBusy, WaitTimeout):
+            except Unavailable:
+                said.update(locked)
                 raise
             except SeedcoreError as error:
-                if len(keys) == 1:
+                if len(keys) > 1:
+                    # One bad document, or one locked row, must not hold up the others.
+                    size, alone = 1, len(keys)
+                elif isinstance(error, (LockBusy, WaitTimeout)):
+                    locked[keys[0]] = said.pop(keys[0])
+                else:
                     self._refused(keys[0], said.pop(keys[0]), error)
-                    continue
-                # One bad document must not hold up the others.
+            else:
                 for key in keys:
-                    one = {key: said[key]}
-                    self._write(store, one)
-                    del said[key]
-                continue
-            for key in keys:
-                for stored in said.pop(key).waiting:
-                    _tell(stored, key[0] in accepted)
+                    for stored in said.pop(key).waiting:
+                        _tell(stored, key[0] in accepted)
+            if size == 1:
+                alone -= 1
+                size = 1 if alone >= 0 else _CHUNK
+        return locked
 
     def _refused(self, key: _Key, one: _Said, error: Exception) -> None:
         log.warning(

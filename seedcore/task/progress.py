@@ -55,7 +55,7 @@ class ProgressStore:
         self._patience_s = patience_s
         self._limits = {
             "statement_ms": f"{patience_s * 1000:.0f}",
-            "lock_ms": f"{patience_s * 500:.0f}",
+            "lock_ms": f"{patience_s * 100:.0f}",
         }
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
 

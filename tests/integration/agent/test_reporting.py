@@ -222,6 +222,19 @@ def test_what_one_attempt_may_not_store_does_not_cost_the_others(
         refused.result()
 
 
+def test_a_task_that_somebody_has_locked_holds_up_only_itself(
+    conn: Conn, other: Conn, worker: Worker, desks: Desks
+) -> None:
+    tasks = [claimed(conn, worker) for _ in range(3)]
+    desk = desks()
+    with other.transaction():
+        other.execute("SELECT FROM tasks WHERE id = %s FOR UPDATE", [tasks[0]])
+        locked, *free = [desk.of(str(task), 1, 0).checkpoint("1") for task in tasks]
+        assert [stored.result(timeout=10) for stored in free] == [True, True]
+        assert not locked.done()
+    assert locked.result(timeout=10) is True
+
+
 def test_a_database_that_is_away_is_waited_for_and_then_said(
     conn: Conn, worker: Worker, desks: Desks, database_url: str
 ) -> None:
