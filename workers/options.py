@@ -21,6 +21,7 @@ class Options:
         types: Take only tasks of these types; empty = all.
         domains: Take only tasks of these domains; empty = all.
         exit_on_db_loss: End with 69 instead of waiting for a lost database.
+        exit_on_epoch_change: Drain and end with 75 instead of following a new epoch.
         startup_timeout_s: How long to try to connect at first, in seconds.
         metrics_textfile: Where to leave the metrics for a textfile collector.
         index: Number of this worker on its host, part of its name.
@@ -33,6 +34,7 @@ class Options:
     types: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     exit_on_db_loss: bool = False
+    exit_on_epoch_change: bool = False
     startup_timeout_s: float = 30.0
     metrics_textfile: str | None = None
     index: int = 1

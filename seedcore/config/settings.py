@@ -197,6 +197,26 @@ class Settings:
         project=False,
     )
 
+    # Registry
+    enable_runtime_registry: bool = setting(True, "report to the runtime registry")
+    registry_beat_sec: float = setting(
+        5.0, "pause between signs of life", unit="s", least=0.05, most=3600
+    )
+    cluster_epoch: str | None = setting(
+        None, "epoch that instances belong to; empty = the current one"
+    )
+    auto_epoch: bool = setting(
+        True, "make the first epoch where there is none", "SEEDCORE_AUTO_EPOCH"
+    )
+    ray_node_id: str | None = setting(None, "name of this machine; empty = its host name")
+    pod_ip: str | None = setting(None, "address of this machine; empty = as its routes say")
+    reconcile_grace_s: float = setting(
+        15.0, "silence after which the reaper declares an instance dead", unit="s", least=0.1
+    )
+    maintenance_interval_s: float = setting(
+        15.0, "pause between passes of the registry's reaper", unit="s", least=0.05
+    )
+
     # Health and logs
     health_addr: str | None = setting(
         None,
