@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 from seedcore.db.errors import translated
 from seedcore.errors import NotFound, UsageError
+from seedcore.task.gather import members_of
 from seedcore.task.ids import id_range
 from seedcore.task.model import Selection
 from seedcore.task.selection import COLUMNS, conditions, order
@@ -89,6 +90,9 @@ def inspect(
     row = fetch_one(conn, queries.inspect, {"id": task_id})
     if row is None:
         raise NotFound(f"there is no task {task_id}", code="task.not_found")
+    waits_for = members_of(conn, task_id, limit=0)
+    if waits_for.total:
+        row["members"] = {"total": waits_for.total, **waits_for.by_status}
     if graph:
         relations = fetch(conn, queries.graph, {"id": task_id})
         for name, relation in (("depends_on", "depends_on"), ("dependants", "dependant")):

@@ -93,7 +93,8 @@ class NewTask:
         expires_at: Never started after this time.
         max_attempts: Attempts before the task counts as failed.
         idempotency_key: Says "once".
-        depends_on: Tasks to wait for: ids, or `key:K` for the task with that idempotency key.
+        depends_on: Tasks to wait for: ids, or `key:K` for the task with that idempotency key; with
+            `ended:` before it, it only has to end, else it has to complete.
         hold: Stay `created` until released by hand.
         id: The id to give it; default: a new one.
     """
@@ -132,6 +133,36 @@ class Submitted:
     status: TaskStatus
     run_after: datetime | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class FailedMember:
+    """A task that another one waited for, and that did not complete.
+
+    Args:
+        id: The task's id.
+        status: failed or cancelled.
+        error: Why.
+    """
+
+    id: str
+    status: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Members:
+    """The tasks that one waits for, or waited for.
+
+    Args:
+        total: How many.
+        by_status: How many in each state; states that none is in are left out.
+        failed: Those that failed or were cancelled, by id; the first ones if there are many.
+    """
+
+    total: int
+    by_status: Mapping[str, int]
+    failed: list[FailedMember]
 
 
 @dataclass(frozen=True, kw_only=True)

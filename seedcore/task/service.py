@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from seedcore.task.bulk import submit_lines
 from seedcore.task.export import export
+from seedcore.task.gather import members_of, submit_after
 from seedcore.task.lanes import pause_lane, resume_lane
 from seedcore.task.listing import events, ids_of, inspect, list_tasks, resolve
 from seedcore.task.operate import add_dependency, cancel, release, requeue_stale, retry
@@ -18,7 +19,7 @@ from seedcore.task.submission import lint_new, submit
 from seedcore.task.waiting import wait, watch
 
 __all__ = [
-    "add_dependency", "cancel", "events", "export", "ids_of", "inspect", "lint_new", "list_tasks",
+    "add_dependency", "cancel", "events", "export", "ids_of", "inspect", "lint_new", "list_tasks", "members_of",
     "pause_lane", "prune", "read_lines", "release", "requeue_stale", "resolve", "resume_lane", "retry",
-    "stats", "submit", "submit_lines", "wait", "watch",
+    "stats", "submit", "submit_after", "submit_lines", "wait", "watch",
 ]  # fmt: skip

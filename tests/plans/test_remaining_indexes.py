@@ -195,6 +195,7 @@ EXEMPT = {
     **ONLY_UNIQUE,
     "pk_energy_balance": "one balance per scope, which the program names",
     "pk_queue_waiters": "one row per waiting worker; a table of a few rows",
+    "pk_task_waits": "one row per task with very many dependencies, which the engine names",
     **{f"{table}_pkey": reason for reason, tables in KEYS.items() for table in tables},
 }
 """Indexes that no question needs but their own uniqueness or a reference's check, and why they are there."""
