@@ -39,6 +39,9 @@ COMMANDS: dict[str, LazyGroup] = {
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),
+    "doctor": LazyGroup(
+        "doctor", "Look for what makes the queue slow, and say what helps.", "Setup"
+    ),
     "config": LazyGroup("config", "Show, check and change settings and profiles.", "Setup"),
     "help": LazyGroup("help", "Explain exit codes, output, selectors and the like.", "Setup"),
 }

@@ -1,0 +1,3 @@
+"""Doctor on real servers."""
+
+from __future__ import annotations
