@@ -141,7 +141,7 @@ def _submitters(machine: Machine, sizes: Sizes, env: dict[str, str]) -> Figures:
     script.write_text(f"SELECT FROM task_submit(p_type => 'bench', p_params => '{params}');\n")
     bench = [str(machine.pgbench), "-n", "-M", "prepared", "-c", "16", "-j", "2", "-f", str(script)]
     with ours.workers(machine, url, env=env):
-        _wait_idle(url, wants_waiter="USE_LISTEN_NOTIFY" not in env)
+        wait_idle(url, wants_waiter="USE_LISTEN_NOTIFY" not in env)
         done = subprocess.run(
             [*bench, "-T", str(sizes.submitters_s), url],
             env={"PATH": "/usr/bin:/bin", "PGOPTIONS": ""},
@@ -155,7 +155,7 @@ def _submitters(machine: Machine, sizes: Sizes, env: dict[str, str]) -> Figures:
     return {"per_s": float(rates[0].split()[2])}
 
 
-def _wait_idle(url: str, *, wants_waiter: bool, timeout_s: float = 30) -> None:
+def wait_idle(url: str, *, wants_waiter: bool, timeout_s: float = 30) -> None:
     """Wait until a worker has connected and, if it listens, said that it waits."""
     query = (
         "SELECT FROM queue_waiters"
@@ -186,7 +186,7 @@ COUNT = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname 
 def _idle(machine: Machine, sizes: Sizes, env: dict[str, str]) -> Figures:
     url = machine.migrated()
     with ours.workers(machine, url, env=env) as started:
-        _wait_idle(url, wants_waiter=not env)
+        wait_idle(url, wants_waiter=not env)
         time.sleep(2)
         with machine.admin() as admin:
             # Sessions report what they did about once a second, so the count is of a long stretch.
@@ -263,9 +263,9 @@ def _wal(machine: Machine, sizes: Sizes, level: str | None) -> Figures:
         admin.execute("SELECT pg_reload_conf()")
         try:
             time.sleep(0.5)
-            before = _lsn(admin)
+            before = lsn(admin)
             ours.drain(machine, url, env=ours.TUNED if level is None else None)
-            after = _lsn(admin)
+            after = lsn(admin)
             dead = admin.execute(
                 "SELECT n_dead_tup::float8 / greatest(n_live_tup, 1) FROM pg_stat_user_tables"
                 " WHERE relname = 'tasks'"
@@ -279,6 +279,6 @@ def _wal(machine: Machine, sizes: Sizes, level: str | None) -> Figures:
     }
 
 
-def _lsn(admin: psycopg.Connection[Any]) -> int:
+def lsn(admin: psycopg.Connection[Any]) -> int:
     row = admin.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
     return int(row[0]) if row else 0

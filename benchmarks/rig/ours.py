@@ -129,7 +129,12 @@ def drain(
     with workers(machine, url, *(words or ("--until-empty",)), count=count, env=env) as started:
         end = time.monotonic() + limit_s
         for worker in started:
-            worker.wait(max(1.0, end - time.monotonic()))
+            try:
+                code = worker.wait(max(1.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                raise RuntimeError(f"not drained within {limit_s:g} s") from None
+            if code:
+                raise RuntimeError(f"the worker ended with {code}")
     with psycopg.connect(url) as conn:
         row = conn.execute(SPAN, [began]).fetchone()
     if row is None or not row[0] or not row[1]:
