@@ -75,6 +75,12 @@ class Metrics:
         self.expired = self._counter(
             "seedcore_watchdog_expired", "Tasks cancelled past their expiry by this worker"
         )
+        self.schedule_fires = Counter(
+            "seedcore_schedule_fires",
+            "Times of schedules dealt with by this worker",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.inflight = self._gauge("seedcore_dispatcher_inflight", "Tasks running now")
         self.held = self._gauge(
             "seedcore_dispatcher_held", "Tasks held: prefetched, running, or waiting to be written"

@@ -12,6 +12,7 @@ from seedcore.config.settings import Settings
 from seedcore.errors import SeedcoreError
 from seedcore.task.sweeps import Sweeps
 from workers.duties.port import Duty
+from workers.duties.schedules import Schedules
 from workers.duties.tasks import Expire, Reap, Release
 from workers.duties.upkeep import ForgetWaiters, Partitions, QueueAges
 from workers.link import backoff_s
@@ -30,6 +31,7 @@ def chores(settings: Settings, metrics: Metrics) -> list[Duty]:
         ForgetWaiters(settings),
         Partitions(),
         QueueAges(metrics),
+        Schedules(settings, metrics),
     ]
 
 

@@ -52,10 +52,14 @@ $$;
 COMMENT ON FUNCTION ensure_node(TEXT, TEXT, UUID, TEXT) IS
     'the node of an entity, given by exactly one of the two ids, made if there is none; does not ask whether the entity exists';
 
+-- The SET clauses leave one way to look a node up, by its id. While a map that grows in this transaction has
+-- no statistics yet, reading all nodes of the type once and comparing each id with each of them looks as cheap.
 CREATE OR REPLACE FUNCTION graph_nodes_add(p_node_type TEXT, p_ids TEXT[]) RETURNS INTEGER
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
 SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_material = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off AS $$
 DECLARE
@@ -188,6 +192,8 @@ RETURNS TABLE (node_type TEXT, inserted INTEGER)
 LANGUAGE plpgsql
 SET search_path = public, pg_temp
 SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_material = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off AS $$

@@ -85,6 +85,8 @@ SET jit = off AS $$
 DECLARE
     v_now    TIMESTAMPTZ := clock_timestamp();
     v_ids    UUID[];
+    v_may    UUID[];
+    v_left   INTEGER;
     v_old    taskstatus[];
     v_states taskstatus[];
     v_lanes  TEXT[];
@@ -99,55 +101,71 @@ BEGIN
         WHERE t.id = ANY (p_ids) AND t.status IN ('failed', 'cancelled', 'retry')
         ORDER BY t.id
         FOR NO KEY UPDATE);
-    -- Under the locks, and with a snapshot of its own: which of them may, and where each one stood.
-    SELECT array_agg(x.id), array_agg(x.status) INTO v_ids, v_old
-    FROM (
-        SELECT t.id, t.status,
-               row_number() OVER (PARTITION BY coalesce(t.idempotency_key, t.id::text)
-                                  ORDER BY t.created_at DESC, t.id DESC) AS nth
-        FROM tasks t
-        WHERE t.id = ANY (v_ids)
-          AND NOT EXISTS (
-              SELECT FROM tasks k
-              WHERE k.idempotency_key = t.idempotency_key AND k.id <> t.id
-                AND k.status NOT IN ('failed', 'cancelled'))
-          AND NOT EXISTS (
-              SELECT FROM task_depends_on_task e JOIN tasks d ON d.id = e.dst_task_id
-              WHERE e.src_task_id = t.id AND e.required
-                AND d.status IN ('failed', 'cancelled') AND d.id <> ALL (v_ids))
-    ) AS x
-    WHERE x.nth = 1;
-    IF v_ids IS NULL THEN
-        RETURN;
-    END IF;
-    WITH moved AS (
-        UPDATE tasks t
-        SET status = CASE WHEN w.waits THEN 'created' ELSE 'queued' END::taskstatus,
-            auto_release = w.waits,
-            run_after = v_now + p_delay_s * interval '1 second',
-            max_attempts = least(t.attempts + p_extra, 32767), lapses = 0,
-            expires_at = CASE WHEN t.expires_at > v_now THEN t.expires_at END,
-            finished_at = NULL, updated_at = v_now
-        FROM (
-            SELECT u.id, u.old, EXISTS (
-                SELECT FROM task_depends_on_task e JOIN tasks d ON d.id = e.dst_task_id
-                WHERE e.src_task_id = u.id
-                  AND (d.status NOT IN ('completed', 'failed', 'cancelled') OR d.id = ANY (v_ids))
-            ) AS waits
-            FROM unnest(v_ids, v_old) AS u (id, old)
-        ) AS w
-        WHERE t.id = w.id
-        RETURNING t.id, w.old, t.status, t.attempts, t.type
-    ), audited AS (
-        INSERT INTO task_events (task_id, from_status, to_status, attempts, actor, reason)
-        SELECT m.id, m.old, m.status, m.attempts, task_actor(), task_reason() FROM moved m
-    )
-    SELECT array_agg(m.id), array_agg(m.status),
-           array_agg(DISTINCT task_lane(m.type)) FILTER (WHERE m.status = 'queued')
-    INTO v_ids, v_states, v_lanes
-    FROM moved m;
+    LOOP
+        BEGIN
+            -- Under the locks, and with a snapshot of its own: which of them may, and where each one stood.
+            v_may := ARRAY(
+                SELECT x.id
+                FROM (
+                    SELECT t.id,
+                           row_number() OVER (PARTITION BY coalesce(t.idempotency_key, t.id::text)
+                                              ORDER BY t.created_at DESC, t.id DESC) AS nth
+                    FROM tasks t
+                    WHERE t.id = ANY (v_ids)
+                      AND NOT EXISTS (
+                          SELECT FROM tasks k
+                          WHERE k.idempotency_key = t.idempotency_key AND k.id <> t.id
+                            AND k.status NOT IN ('failed', 'cancelled'))
+                ) AS x
+                WHERE x.nth = 1);
+            -- What waits for one that stays behind stays too, and so on down.
+            LOOP
+                v_left := cardinality(v_may);
+                SELECT array_agg(t.id), array_agg(t.status) INTO v_may, v_old
+                FROM tasks t
+                WHERE t.id = ANY (v_may)
+                  AND NOT EXISTS (
+                      SELECT FROM task_depends_on_task e JOIN tasks d ON d.id = e.dst_task_id
+                      WHERE e.src_task_id = t.id AND e.required
+                        AND d.status IN ('failed', 'cancelled') AND d.id <> ALL (v_may));
+                IF v_may IS NULL THEN
+                    RETURN;
+                END IF;
+                EXIT WHEN cardinality(v_may) = v_left;
+            END LOOP;
+            WITH moved AS (
+                UPDATE tasks t
+                SET status = CASE WHEN w.waits THEN 'created' ELSE 'queued' END::taskstatus,
+                    auto_release = w.waits,
+                    run_after = v_now + p_delay_s * interval '1 second',
+                    max_attempts = least(t.attempts + p_extra, 32767), lapses = 0,
+                    expires_at = CASE WHEN t.expires_at > v_now THEN t.expires_at END,
+                    finished_at = NULL, updated_at = v_now
+                FROM (
+                    SELECT u.id, u.old, EXISTS (
+                        SELECT FROM task_depends_on_task e JOIN tasks d ON d.id = e.dst_task_id
+                        WHERE e.src_task_id = u.id
+                          AND (d.status NOT IN ('completed', 'failed', 'cancelled') OR d.id = ANY (v_may))
+                    ) AS waits
+                    FROM unnest(v_may, v_old) AS u (id, old)
+                ) AS w
+                WHERE t.id = w.id
+                RETURNING t.id, w.old, t.status, t.attempts, t.type
+            ), audited AS (
+                INSERT INTO task_events (task_id, from_status, to_status, attempts, actor, reason)
+                SELECT m.id, m.old, m.status, m.attempts, task_actor(), task_reason() FROM moved m
+            )
+            SELECT array_agg(m.id), array_agg(m.status),
+                   array_agg(DISTINCT task_lane(m.type)) FILTER (WHERE m.status = 'queued')
+            INTO v_may, v_states, v_lanes
+            FROM moved m;
+            EXIT;
+        EXCEPTION WHEN unique_violation THEN
+            -- Its key was taken between the look and the change; the next look sees by whom.
+        END;
+    END LOOP;
     PERFORM queue_notify(l.lane) FROM unnest(v_lanes) AS l (lane);
-    RETURN QUERY SELECT * FROM unnest(v_ids, v_states);
+    RETURN QUERY SELECT * FROM unnest(v_may, v_states);
 END
 $$;
 COMMENT ON FUNCTION tasks_requeue(UUID[], INTEGER, DOUBLE PRECISION) IS

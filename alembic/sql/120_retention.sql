@@ -41,6 +41,9 @@ DECLARE
     v_rows   INTEGER;
     v_done   INTEGER := 0;
 BEGIN
+    -- One at a time, and not while partitions are made: a day that somebody else has dropped meanwhile
+    -- could not be counted.
+    PERFORM pg_advisory_xact_lock(hashtextextended('seedcore.task_events_ensure', 0));
     -- Whole days go at once; what remains is the edge and the default partition.
     FOR v_name IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.rows import dict_row
 
 from seedcore.db.errors import translated
 from seedcore.task.engine import attentive, queries
@@ -87,6 +88,17 @@ class Sweeps:
         with translated():
             cursor = await self._connection.execute(queries.queue_ages)
             return {str(row[0]): float(row[1]) for row in await cursor.fetchall()}
+
+    async def rows(
+        self, statement: LiteralString, parameters: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Run one statement in a transaction of its own and return its rows."""
+        with translated():
+            async with self._connection.pipeline():
+                await self._connection.execute(queries.limit_transaction, _LIMITS)
+                cursor = self._connection.cursor(row_factory=dict_row)
+                await cursor.execute(statement, parameters)
+            return await cursor.fetchall()
 
     async def close(self) -> None:
         """Close the connection."""

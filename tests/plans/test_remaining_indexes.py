@@ -55,6 +55,9 @@ INSERT INTO task_schedules (name, cron, type, enabled, next_run_at, last_task_id
 SELECT n, '* * * * *', 'echo', n % 3 > 0, now() + make_interval(secs => n - 100), CASE WHEN n % 2 = 1 THEN {ID} END
 {SERIES};
 
+INSERT INTO task_schedule_fires (schedule_id, fire_at, outcome, actor)
+SELECT {UUID_OF.format("n % 200")}, now() - make_interval(mins => n), 'submitted', 'ann' {SERIES};
+
 INSERT INTO task_proto_plan (task_id, snapshot_id)
 SELECT {ID}, CASE WHEN n % 2 = 0 THEN 1 + n % 500 END {SERIES};
 
@@ -117,6 +120,9 @@ QUERIES = {
         "SELECT * FROM task_schedules WHERE enabled AND next_run_at <= now() ORDER BY next_run_at"
     ),
     "ix_task_schedules_last_task": f"SELECT FROM task_schedules WHERE last_task_id = {SEVENTH}",
+    "pk_task_schedule_fires": (
+        f"SELECT * FROM task_schedule_fires WHERE schedule_id = {SEVENTH} ORDER BY fire_at DESC LIMIT 10"
+    ),
     "uq_task_schedules_name": "SELECT * FROM task_schedules WHERE name = '7'",
     "ix_task_proto_plan_snapshot_id": "SELECT * FROM task_proto_plan WHERE snapshot_id = 7",
     "uq_task_proto_plan_task": f"SELECT * FROM task_proto_plan WHERE task_id = {SEVENTH}",

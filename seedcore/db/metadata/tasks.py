@@ -179,6 +179,9 @@ task_schedules = sa.Table(
     column("created_by", sa.Text()),
     column("created_at", time),
     column("updated_at", time),
+    column("failures", sa.Integer()),
+    column("changed_by", sa.Text(), null=True),
+    column("reason", sa.Text(), null=True),
     sa.UniqueConstraint("name", name="uq_task_schedules_name"),
 )
 sa.Index("ix_task_schedules_due", task_schedules.c.next_run_at, postgresql_where=sa.text("enabled"))
@@ -186,6 +189,24 @@ sa.Index(
     "ix_task_schedules_last_task",
     task_schedules.c.last_task_id,
     postgresql_where=sa.text("last_task_id IS NOT NULL"),
+)
+
+task_schedule_fires = sa.Table(
+    "task_schedule_fires",
+    metadata,
+    sa.Column(
+        "schedule_id",
+        UUID(as_uuid=True),
+        sa.ForeignKey(task_schedules.c.schedule_id, ondelete="CASCADE"),
+        nullable=False,
+    ),
+    column("fire_at", time),
+    column("fired_at", time),
+    column("outcome", sa.Text()),
+    sa.Column("task_id", UUID(as_uuid=True), nullable=True),
+    column("error", sa.Text(), null=True),
+    column("actor", sa.Text()),
+    sa.PrimaryKeyConstraint("schedule_id", "fire_at", name="pk_task_schedule_fires"),
 )
 
 queue_lanes = sa.Table(

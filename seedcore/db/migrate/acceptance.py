@@ -40,7 +40,7 @@ WANTED: dict[str, list[str]] = {
         *EDGES,
         *_names(
             # tasks and queue
-            "seedcore_settings tasks task_events task_schedules queue_lanes queue_waiters"
+            "seedcore_settings tasks task_events task_schedules task_schedule_fires queue_lanes queue_waiters"
             # graph
             " graph_node_map agent_registry organ_registry artifact capability memory_cell model"
             " policy service skill"
@@ -74,7 +74,7 @@ WANTED: dict[str, list[str]] = {
         " cleanup_stale_running_tasks task_submit tasks_link task_add_dependency tasks_claim tasks_renew"
         " tasks_complete tasks_cancel tasks_release tasks_requeue tasks_reap_expired"
         " tasks_expire_due tasks_release_ready tasks_give_back queue_pause queue_resume"
-        " task_schedule_fire tasks_purge task_events_purge create_graph_embed_task"
+        " task_schedule_fire task_schedules_fire task_schedule_run tasks_purge task_events_purge create_graph_embed_task"
         " create_graph_rag_task create_graph_embed_task_v2 create_graph_rag_task_v2"
         # graph
         " ensure_node ensure_nodes ensure_task_node ensure_artifact_node ensure_capability_node"

@@ -231,7 +231,7 @@ def submit(
         return
     fields = {
         "type": type_,
-        "params": _params(params, tool, args),
+        "params": read_params(params, tool, args),
         "description": description,
         "domain": domain,
         "drift_score": drift_score if drift_score is not None else 0.0,
@@ -256,7 +256,12 @@ def submit(
     )
 
 
-def _params(word: str | None, tool: str | None, args: str | None) -> dict[str, Any]:
+def read_params(word: str | None, tool: str | None, args: str | None) -> dict[str, Any]:
+    """Return what --params, --tool and --args say together.
+
+    Raises:
+        UsageError: One is no JSON object, or they contradict each other.
+    """
     params = _object(word, "--params")
     if tool is None:
         if args is not None:
@@ -298,7 +303,7 @@ def _submit_one(
         "lint_mode": settings.task_lint_mode,
         "params_max_bytes": settings.params_max_bytes,
         # Loading the plugins takes longer than all the rest, and most tasks name no tool.
-        "known_tools": known_tools(cli) if _names_tools(params) else None,
+        "known_tools": known_tools(cli) if names_tools(params) else None,
     }
     with cli.connect() as conn:
         waits_for = tuple(
@@ -327,7 +332,8 @@ def _submit_one(
     _tell(cli, done, dry_run=dry_run)
 
 
-def _names_tools(params: dict[str, Any]) -> bool:
+def names_tools(params: dict[str, Any]) -> bool:
+    """Tell whether there are names of tools to be checked."""
     routing = params.get("routing")
     return "tool_calls" in params or (isinstance(routing, dict) and "tools" in routing)
 

@@ -171,6 +171,16 @@ def test_a_chain_is_retried_together_and_waits_again(conn: Conn, worker: Worker)
     assert status(conn, second) == "queued"
 
 
+def test_what_waits_for_one_that_stays_failed_stays_too(conn: Conn) -> None:
+    first = new(conn, idempotency_key="k")
+    second = new(conn, depends_on=(str(first),))
+    third = new(conn, depends_on=(str(second),))
+    service.cancel(conn, [first], actor="ann")
+    new(conn, idempotency_key="k")
+    rows = service.retry(conn, [first, second, third], actor="ann")
+    assert changes(rows) == [("cancelled", "cancelled", False)] * 3
+
+
 def test_an_expiry_that_is_past_is_forgotten_by_a_retry(conn: Conn, worker: Worker) -> None:
     expired = new(conn, params={"routing": {"hints": {"ttl_seconds": 60}}})
     age(conn, expired, "2m")

@@ -80,6 +80,8 @@ INSERT INTO task_proto_plan (task_id, snapshot_id) VALUES ({UUID}, 1);
 INSERT INTO task_router_telemetry (task_id, chosen_route, x_vector, weights)
 VALUES ({UUID}, 'fast', '[1, 2, 3, 4, 5, 6]', '[1, 2, 3, 4, 5, 6]');
 INSERT INTO task_schedules (name, cron, type, last_task_id) VALUES ('s', '* * * * *', 'ping', {UUID});
+INSERT INTO task_schedule_fires (schedule_id, fire_at, outcome, actor)
+SELECT schedule_id, now(), 'missed', 'ann' FROM task_schedules;
 """
 
 NEW_ROW = {

@@ -219,8 +219,15 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
             f"x_vector = {SIX}, weights = {SIX}, chosen_route = 'unknown'",
         ],
     ),
+    "ck_task_schedule_fires_outcome": words(
+        "outcome", "submitted", "by_hand", "skipped", "missed", "failed"
+    ),
     "ck_task_schedules_max_attempts": numbers("max_attempts", "0 -1", "1"),
     "ck_task_schedules_misfire": words("misfire", "skip", "once", "all"),
+    "ck_task_schedules_name": (
+        [f"name = '{name}'" for name in ("", "-a", ".a", "a b", "a/b", "a" * 64)],
+        [f"name = '{name}'" for name in ("a", "0", "A.b_c-d", "a" * 63)],
+    ),
     "ck_task_schedules_overlap": words("overlap", "allow", "skip"),
     "ck_task_schedules_priority": numbers("priority", "-1 11", "0 10"),
     "ck_task_schedules_ttl": numbers("ttl_seconds", "0 -1", "1"),

@@ -1,0 +1,14 @@
+DROP FUNCTION IF EXISTS task_schedule_run(TEXT);
+DROP FUNCTION IF EXISTS task_schedules_fire(UUID[], TIMESTAMPTZ[], TIMESTAMPTZ[], UUID[], TIMESTAMPTZ[], TEXT[], TEXT[]);
+DROP FUNCTION IF EXISTS task_schedule_fire_one(task_schedules, TIMESTAMPTZ, TEXT, TEXT);
+DROP FUNCTION IF EXISTS task_schedule_submit(task_schedules, TIMESTAMPTZ, TEXT);
+DROP FUNCTION IF EXISTS task_schedule_key(UUID, TIMESTAMPTZ);
+DROP TABLE IF EXISTS task_schedule_fires;
+ALTER TABLE task_schedules
+    DROP CONSTRAINT IF EXISTS ck_task_schedules_name,
+    DROP COLUMN IF EXISTS failures,
+    DROP COLUMN IF EXISTS changed_by,
+    DROP COLUMN IF EXISTS reason;
+COMMENT ON COLUMN task_schedules.next_run_at IS NULL;
+COMMENT ON COLUMN task_schedules.last_run_at IS NULL;
+COMMENT ON COLUMN task_schedules.last_error IS NULL;
