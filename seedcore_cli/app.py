@@ -36,6 +36,7 @@ COMMANDS: dict[str, LazyGroup] = {
         "task", "Submit tasks, look at them, wait for them, change them.", "Everyday"
     ),
     "tool": LazyGroup("tool", "List the tools that tasks can call, and try them.", "Everyday"),
+    "top": LazyGroup("top", "Watch the queue in the terminal.", "Everyday"),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),

@@ -176,7 +176,8 @@ SELECT count(*) AS tasks, max(extract(epoch FROM clock_timestamp() - t.lease_exp
  WHERE t.status = 'running' AND t.lease_expires_at < clock_timestamp() - %(grace_s)s * interval '1 second'
 
 -- due --
--- The oldest due task of each lane: the first row of each priority's range in the claim's own index.
+-- The oldest due task of each lane: the first row of each priority's range in the claim's own index. now()
+-- and not clock_timestamp(), which no index condition can hold.
 SELECT l.lane, l.paused, d.id, d.seconds,
        (SELECT count(*) FROM queue_waiters w WHERE w.lane = l.lane) AS waiting
   FROM queue_lanes l
@@ -186,8 +187,8 @@ SELECT l.lane, l.paused, d.id, d.seconds,
         CROSS JOIN LATERAL (
               SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
                WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph' AND t.priority = p.priority
-                 AND coalesce(t.run_after, t.created_at) <= clock_timestamp()
-                 AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
+                 AND coalesce(t.run_after, t.created_at) <= now()
+                 AND (t.expires_at IS NULL OR t.expires_at > now())
                ORDER BY coalesce(t.run_after, t.created_at) LIMIT 1) AS f
         WHERE l.lane = 'queue'
        UNION ALL
@@ -196,8 +197,8 @@ SELECT l.lane, l.paused, d.id, d.seconds,
         CROSS JOIN LATERAL (
               SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
                WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.priority = p.priority
-                 AND coalesce(t.run_after, t.created_at) <= clock_timestamp()
-                 AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
+                 AND coalesce(t.run_after, t.created_at) <= now()
+                 AND (t.expires_at IS NULL OR t.expires_at > now())
                ORDER BY coalesce(t.run_after, t.created_at) LIMIT 1) AS f
         WHERE l.lane = 'graph'
         ORDER BY 2 DESC
