@@ -113,6 +113,8 @@ class ToolContext:
         depends_on: Sequence[str] = (),
         max_attempts: int | None = None,
         idempotency_key: str | None = None,
+        concurrency_key: str | None = None,
+        concurrency: int | None = None,
     ) -> Submitted:
         """Submit another task.
 
@@ -131,6 +133,8 @@ class ToolContext:
             max_attempts: Attempts before it counts as failed.
             idempotency_key: Default: this call's own key, with `:2`, `:3`, … for its further
                 tasks; so a second attempt at the call finds the tasks of the first.
+            concurrency_key: Tasks with the same key share a limit on how many of them run at once.
+            concurrency: That limit; default 1: one after the other.
 
         Returns:
             id, whether it was created now, its status.
@@ -162,6 +166,8 @@ class ToolContext:
                 depends_on=tuple(depends_on),
                 max_attempts=max_attempts,
                 idempotency_key=idempotency_key or self.idempotency_key + suffix,
+                concurrency_key=concurrency_key,
+                concurrency_limit=concurrency,
             )
         )
 

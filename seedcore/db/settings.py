@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -25,12 +26,16 @@ _REMOVE: LiteralString = "DELETE FROM seedcore_settings WHERE name = %(name)s"
 
 @dataclass(frozen=True)
 class DatabaseSetting:
-    """One setting of the database: its name, default, allowed values and meaning."""
+    """One setting of the database: its name, default, allowed values and meaning.
+
+    in_seconds: it takes a positive number.
+    """
 
     name: str
     default: str
     choices: tuple[str, ...]
     meaning: str
+    in_seconds: bool = False
 
 
 DATABASE_SETTINGS = (
@@ -44,6 +49,26 @@ DATABASE_SETTINGS = (
         "notify_enabled", "on", ("on", "off"), "whether idle workers are woken by a notification"
     ),
     DatabaseSetting("notify_channel", "tasks_new", (), "channel of these notifications"),
+    DatabaseSetting(
+        "env",
+        "prod",
+        ("prod", "staging", "dev"),
+        "environment whose active policy snapshot new rows belong to",
+    ),
+    DatabaseSetting(
+        "instance_window_s",
+        "15",
+        (),
+        "seconds without a heartbeat until an instance counts as gone",
+        in_seconds=True,
+    ),
+    DatabaseSetting(
+        "device_window_s",
+        "86400",
+        (),
+        "seconds since it was seen until a device counts as stale",
+        in_seconds=True,
+    ),
 )
 
 
@@ -101,6 +126,10 @@ def write_setting(
         )
     if value is not None and setting.choices and value not in setting.choices:
         raise UsageError(f"{value!r} is not one of {', '.join(setting.choices)}")
+    if value is not None and setting.in_seconds and not _is_span(value):
+        raise UsageError(
+            f"{value!r} is no number of seconds above 0", hint="for a quarter of an hour: 900"
+        )
     if value is not None and not 0 < len(value.encode()) < 64:
         raise UsageError(f"{name} takes 1 to 63 bytes")
     with translated(), conn.transaction():
@@ -113,3 +142,8 @@ def write_setting(
         else:
             conn.execute(_WRITE, {"name": name, "value": value, "actor": actor})
     return before
+
+
+def _is_span(text: str) -> bool:
+    """Tell whether it is a positive number that PostgreSQL reads as such, too."""
+    return re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text) is not None and float(text) > 0

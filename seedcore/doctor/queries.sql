@@ -186,7 +186,8 @@ SELECT l.lane, l.paused, d.id, d.seconds,
          FROM generate_series(10, 0, -1) AS p (priority)
         CROSS JOIN LATERAL (
               SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
-               WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph' AND t.priority = p.priority
+               WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph'
+                 AND t.concurrency_key IS NULL AND t.priority = p.priority
                  AND coalesce(t.run_after, t.created_at) <= now()
                  AND (t.expires_at IS NULL OR t.expires_at > now())
                ORDER BY coalesce(t.run_after, t.created_at) LIMIT 1) AS f
@@ -196,11 +197,20 @@ SELECT l.lane, l.paused, d.id, d.seconds,
          FROM generate_series(10, 0, -1) AS p (priority)
         CROSS JOIN LATERAL (
               SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
-               WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.priority = p.priority
+               WHERE t.status IN ('queued', 'retry') AND t.type = 'graph'
+                 AND t.concurrency_key IS NULL AND t.priority = p.priority
                  AND coalesce(t.run_after, t.created_at) <= now()
                  AND (t.expires_at IS NULL OR t.expires_at > now())
                ORDER BY coalesce(t.run_after, t.created_at) LIMIT 1) AS f
         WHERE l.lane = 'graph'
+       UNION ALL
+       -- Tasks with a concurrency key stand in an index of their own, by key: a sample of them.
+       (SELECT k.id, extract(epoch FROM clock_timestamp() - k.at)::float8
+          FROM (SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
+                 WHERE t.status IN ('queued', 'retry') AND t.concurrency_key IS NOT NULL
+                   AND task_lane(t.type) = l.lane
+                 ORDER BY t.concurrency_key LIMIT 1000) AS k
+         WHERE k.at <= now())
         ORDER BY 2 DESC
         LIMIT 1) AS d ON true
  ORDER BY l.lane DESC
@@ -223,11 +233,15 @@ SELECT l.lane, l.reason, l.changed_by, extract(epoch FROM clock_timestamp() - l.
 -- Only the head of each lane is read, so that a backlog of millions costs no more.
 SELECT h.type, count(*) AS tasks, (array_agg(h.id))[1] AS id
   FROM ((SELECT t.id, t.type, t.params FROM tasks t
-          WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph'
+          WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)
         UNION ALL
         (SELECT t.id, t.type, t.params FROM tasks t
-          WHERE t.status IN ('queued', 'retry') AND t.type = 'graph'
+          WHERE t.status IN ('queued', 'retry') AND t.concurrency_key IS NOT NULL
+          ORDER BY task_lane(t.type), t.concurrency_key LIMIT %(limit)s)
+        UNION ALL
+        (SELECT t.id, t.type, t.params FROM tasks t
+          WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)) AS h
  WHERE jsonb_typeof(h.params -> 'tool_calls') IS DISTINCT FROM 'array'
     OR h.params -> 'tool_calls' = '[]'
@@ -238,11 +252,15 @@ SELECT h.type, count(*) AS tasks, (array_agg(h.id))[1] AS id
 -- Tools that tasks about to be claimed call by name.
 SELECT c.call ->> 'name' AS name, count(*) AS tasks, (array_agg(h.id))[1] AS id
   FROM ((SELECT t.id, t.params FROM tasks t
-          WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph'
+          WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)
         UNION ALL
         (SELECT t.id, t.params FROM tasks t
-          WHERE t.status IN ('queued', 'retry') AND t.type = 'graph'
+          WHERE t.status IN ('queued', 'retry') AND t.concurrency_key IS NOT NULL
+          ORDER BY task_lane(t.type), t.concurrency_key LIMIT %(limit)s)
+        UNION ALL
+        (SELECT t.id, t.params FROM tasks t
+          WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)) AS h
  CROSS JOIN LATERAL jsonb_array_elements(
        CASE WHEN jsonb_typeof(h.params -> 'tool_calls') = 'array' THEN h.params -> 'tool_calls' ELSE '[]' END)

@@ -16,9 +16,10 @@ from seedcore.task.selection import conditions, order
 
 # params travels as text from end to end: nothing between two databases reads it, so nothing can bend it.
 _LINES: Final[LiteralString] = """
-SELECT t.id::text, t.type, t.params::text, t.description, t.domain, t.drift_score, t.priority,
+SELECT t.id::text, t.type, t.params::text, t.description, t.domain, t.drift_score, t.priority - t.aged,
        CASE WHEN t.attempts = 0 THEN t.run_after END, t.deadline_at, t.expires_at, t.max_attempts,
-       t.idempotency_key, t.status = 'created' AND NOT t.auto_release,
+       t.idempotency_key, t.concurrency_key, t.concurrency_limit,
+       t.status = 'created' AND NOT t.auto_release,
        (SELECT array_agg(e.dst_task_id::text ORDER BY e.id) FROM task_depends_on_task e
          WHERE e.src_task_id = t.id AND e.required)
   FROM tasks t
@@ -62,7 +63,7 @@ def export(
 def _line(row: tuple[Any, ...], *, ids: bool) -> str:
     (
         task_id, type_, params, description, domain, drift_score, priority, run_after, deadline_at,
-        expires_at, max_attempts, key, is_held, depends_on,
+        expires_at, max_attempts, key, concurrency_key, concurrency, is_held, depends_on,
     ) = row  # fmt: skip
     fields: dict[str, Any] = {"id": task_id if ids else None, "type": type_}
     fields |= {"description": description, "domain": domain, "drift_score": drift_score or None}
@@ -73,7 +74,9 @@ def _line(row: tuple[Any, ...], *, ids: bool) -> str:
         ("expires_at", expires_at),
     ):
         fields[name] = None if time is None else time.isoformat()
-    fields |= {"max_attempts": max_attempts, "idempotency_key": key, "hold": is_held or None}
+    fields |= {"max_attempts": max_attempts, "idempotency_key": key}
+    fields |= {"concurrency_key": concurrency_key, "concurrency": concurrency}
+    fields["hold"] = is_held or None
     fields["depends_on"] = depends_on if ids else None
     text = compact_json({name: value for name, value in fields.items() if value is not None})
     return text if params == "{}" else f'{text[:-1]},"params":{params}}}'

@@ -91,6 +91,10 @@ def take(conn: psycopg.Connection[Any], before: Counters | None = None, *, cap: 
             "queue": fetch(conn, queries.due_queue, limit)[0],
             "graph": fetch(conn, queries.due_graph, limit)[0],
         }
+        for keyed in fetch(conn, queries.due_keyed, limit):
+            row = due[keyed["lane"]]
+            row["tasks"] += keyed["tasks"]
+            row["oldest_s"] = max(row["oldest_s"] or 0.0, keyed["oldest_s"])
         running = fetch(conn, queries.running, limit)
         waiters = fetch(conn, queries.waiters, limit)
         failures = fetch(conn, queries.failures, limit | {"shown": _FAILURES})

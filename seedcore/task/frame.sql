@@ -39,7 +39,8 @@ SELECT (SELECT count(*)
           FROM (SELECT FROM generate_series(10, 0, -1) AS p (priority)
                  CROSS JOIN LATERAL (
                        SELECT FROM tasks t
-                        WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph' AND t.priority = p.priority
+                        WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph'
+                          AND t.concurrency_key IS NULL AND t.priority = p.priority
                           AND coalesce(t.run_after, t.created_at) <= now()
                         ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at) LIMIT %(cap)s) AS f
                  LIMIT %(cap)s) AS c) AS tasks,
@@ -47,7 +48,8 @@ SELECT (SELECT count(*)
           FROM generate_series(10, 0, -1) AS p (priority)
          CROSS JOIN LATERAL (
                SELECT coalesce(t.run_after, t.created_at) AS at FROM tasks t
-                WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph' AND t.priority = p.priority
+                WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph'
+                  AND t.concurrency_key IS NULL AND t.priority = p.priority
                   AND coalesce(t.run_after, t.created_at) <= now()
                 ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at) LIMIT 1) AS f) AS oldest_s
 
@@ -57,7 +59,8 @@ SELECT (SELECT count(*)
           FROM (SELECT FROM generate_series(10, 0, -1) AS p (priority)
                  CROSS JOIN LATERAL (
                        SELECT FROM tasks t
-                        WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.priority = p.priority
+                        WHERE t.status IN ('queued', 'retry') AND t.type = 'graph'
+                          AND t.concurrency_key IS NULL AND t.priority = p.priority
                           AND coalesce(t.run_after, t.created_at) <= now()
                         ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at) LIMIT %(cap)s) AS f
                  LIMIT %(cap)s) AS c) AS tasks,
@@ -65,9 +68,19 @@ SELECT (SELECT count(*)
           FROM generate_series(10, 0, -1) AS p (priority)
          CROSS JOIN LATERAL (
                SELECT coalesce(t.run_after, t.created_at) AS at FROM tasks t
-                WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.priority = p.priority
+                WHERE t.status IN ('queued', 'retry') AND t.type = 'graph'
+                  AND t.concurrency_key IS NULL AND t.priority = p.priority
                   AND coalesce(t.run_after, t.created_at) <= now()
                 ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at) LIMIT 1) AS f) AS oldest_s
+
+-- due_keyed --
+-- Those with a concurrency key stand in an index of their own, by key; of them a sample up to the cap.
+SELECT k.lane, count(*) AS tasks, extract(epoch FROM now() - min(k.at))::float8 AS oldest_s
+  FROM (SELECT task_lane(t.type) AS lane, coalesce(t.run_after, t.created_at) AS at FROM tasks t
+         WHERE t.status IN ('queued', 'retry') AND t.concurrency_key IS NOT NULL
+         ORDER BY task_lane(t.type), t.concurrency_key LIMIT %(cap)s) AS k
+ WHERE k.at <= now()
+ GROUP BY k.lane
 
 -- running --
 -- Tasks that run, those that have run longest first.

@@ -19,9 +19,10 @@ from seedcore.errors import UsageError
 from seedcore.task.model import NewTask
 
 MAX_NAME_BYTES: Final = 1024
-"""Longest type, domain and idempotency key: PostgreSQL can't index much longer text."""
+"""Longest type, domain and key: PostgreSQL can't index much longer text."""
 
 MAX_ATTEMPTS: Final = 32767
+MAX_CONCURRENCY: Final = 32767
 MAX_DELAY_S: Final = 100 * 366 * 86400.0
 
 
@@ -173,6 +174,8 @@ READERS: Final[Mapping[str, tuple[str, _Reader]]] = {
     "expires_at": ("expires_at", _time),
     "max_attempts": ("max_attempts", _whole(1, MAX_ATTEMPTS)),
     "idempotency_key": ("idempotency_key", _name),
+    "concurrency_key": ("concurrency_key", _name),
+    "concurrency": ("concurrency_limit", _whole(1, MAX_CONCURRENCY)),
     "depends_on": ("depends_on", _references),
     "hold": ("hold", _flag),
     "id": ("id", _id),
@@ -203,6 +206,8 @@ def read_fields(document: Any) -> dict[str, Any]:
         raise FieldError("type is missing; say what kind of task it is", "/type")
     if "in_s" in fields and "run_after" in fields:
         raise _two_starts()
+    if "concurrency_limit" in fields and "concurrency_key" not in fields:
+        raise _no_key()
     return fields
 
 
@@ -219,6 +224,8 @@ def check(new: NewTask) -> NewTask:
     """
     if new.in_s is not None and new.run_after is not None:
         raise _two_starts()
+    if new.concurrency_limit is not None and new.concurrency_key is None:
+        raise _no_key()
     for key, (name, reader) in READERS.items():
         value = getattr(new, name)
         if value is not None and key != "at" and (name != "params" or type(value) is not dict):
@@ -228,6 +235,10 @@ def check(new: NewTask) -> NewTask:
 
 def _two_starts() -> FieldError:
     return FieldError("run_after, at and in exclude each other; keep one", "/run_after")
+
+
+def _no_key() -> FieldError:
+    return FieldError("concurrency needs a concurrency_key: how many of what?", "/concurrency")
 
 
 def _unknown(key: str) -> FieldError:

@@ -20,7 +20,10 @@ from seedcore.task.lint import (
 )
 from seedcore.task.reading import Line
 
-Unique = Literal["live", "ever"]
+Unique = Literal["waiting", "unfinished", "live", "ever"]
+"""How long a task keeps its idempotency key taken: until its first attempt begins, until it has ended,
+until it failed or was cancelled, or for ever."""
+
 OnConflict = Literal["return", "skip", "fail"]
 
 
@@ -68,7 +71,7 @@ class Rules:
     """How lines are judged.
 
     Args:
-        unique: Whether a key is unique among live and completed tasks, or for ever.
+        unique: How long keys stay taken.
         on_conflict: What a known id or key means: its task, nothing, or an error.
         lint_mode: `warn`, `strict` or `off`.
         params_max_bytes: Largest params document.
@@ -80,6 +83,11 @@ class Rules:
     lint_mode: str = LintMode.WARN
     params_max_bytes: int = 1_048_576
     known_tools: Collection[str] | None = None
+
+    @property
+    def unique_while(self) -> str | None:
+        """The same as the database stores it: the usual case is null."""
+        return None if self.unique == "live" else self.unique
 
     @property
     def line_max_bytes(self) -> int:

@@ -64,6 +64,10 @@ class Task:
     deadline_at: datetime | None
     expires_at: datetime | None
     idempotency_key: str | None
+    unique_while: str | None
+    concurrency_key: str | None
+    concurrency_limit: int | None
+    aged: int
     auto_release: bool
     owner_id: str | None
     locked_by: str | None
@@ -93,6 +97,9 @@ class NewTask:
         expires_at: Never started after this time.
         max_attempts: Attempts before the task counts as failed.
         idempotency_key: Says "once".
+        concurrency_key: Tasks with the same key share a limit on how many of them run at once.
+        concurrency_limit: It begins only while fewer than so many of its key run; needs a key;
+            default 1: one after the other.
         depends_on: Tasks to wait for: ids, or `key:K` for the task with that idempotency key.
         hold: Stay `created` until released by hand.
         id: The id to give it; default: a new one.
@@ -110,6 +117,8 @@ class NewTask:
     expires_at: datetime | None = None
     max_attempts: int | None = None
     idempotency_key: str | None = None
+    concurrency_key: str | None = None
+    concurrency_limit: int | None = None
     depends_on: tuple[str, ...] = ()
     hold: bool = False
     id: UUID | None = None

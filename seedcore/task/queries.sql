@@ -11,13 +11,21 @@ SELECT s.id, s.created, s.status::text AS status, s.run_after, s.error
        p_deadline_at => %(deadline_at)s, p_expires_at => %(expires_at)s,
        p_max_attempts => %(max_attempts)s, p_idempotency_key => %(idempotency_key)s,
        p_depends_on => %(depends_on)s::uuid[], p_hold => %(hold)s, p_id => %(id)s::uuid,
-       p_unique => %(unique)s) AS s
+       p_unique => %(unique)s, p_concurrency_key => %(concurrency_key)s,
+       p_concurrency_limit => %(concurrency_limit)s) AS s
 
 -- find_keys --
 -- Which task stands for each idempotency key; keys of no task are left out.
 SELECT k.key, task_find_key(k.key) AS id
   FROM unnest(%(keys)s::text[]) AS k (key)
  WHERE task_find_key(k.key) IS NOT NULL
+
+-- taken_keys --
+-- Which task keeps each key taken; for ever, any task that ever had it does.
+SELECT k.key, t.id, t.status::text AS status
+  FROM unnest(%(keys)s::text[]) AS k (key)
+  JOIN tasks t ON t.id = task_find_key(k.key)
+ WHERE %(ever)s OR task_holds_key(t.status, t.unique_while)
 
 -- find_ids --
 -- A prefix of an id is a range of ids, which the primary key finds.
@@ -30,7 +38,11 @@ SELECT t.id, t.status::text AS status, t.type, t.created_at
 -- inspect --
 -- One task in full, with what follows from its times.
 SELECT t.id, t.status::text AS status, t.type, t.description, t.domain, t.drift_score, t.params,
-       t.priority, t.attempts, t.max_attempts, t.lapses, t.idempotency_key,
+       t.priority, t.aged, t.attempts, t.max_attempts, t.lapses, t.idempotency_key,
+       CASE WHEN t.idempotency_key IS NOT NULL THEN coalesce(t.unique_while, 'live') END AS unique,
+       t.concurrency_key,
+       CASE WHEN t.concurrency_key IS NOT NULL THEN coalesce(t.concurrency_limit, 1) END AS concurrency,
+       task_held_back_by(t.id) AS held_back_by,
        t.status = 'created' AND NOT t.auto_release AS held,
        t.run_after, t.deadline_at, t.expires_at, t.created_at, t.updated_at, t.started_at, t.finished_at,
        t.result, t.error,
@@ -127,12 +139,54 @@ SELECT count(*) AS done
 SELECT task_events_purge(%(older_than_s)s * interval '1 second', %(limit)s) AS done
 
 -- pause_lane --
--- Claims of the lane return nothing from now on.
-SELECT queue_pause(%(lane)s, %(actor)s, %(reason)s)
+-- Claims of the lane, or of one domain of it, return nothing from now on.
+SELECT queue_pause(%(lane)s, %(actor)s, %(reason)s, %(domain)s)
 
 -- resume_lane --
--- Claims of the lane return tasks again.
-SELECT queue_resume(%(lane)s, %(actor)s)
+-- Claims return tasks again.
+SELECT queue_resume(%(lane)s, %(actor)s, %(domain)s)
+
+-- limit_lane --
+-- Claims return so many a second, or keep so many running at once.
+SELECT queue_limit(p_lane => %(lane)s, p_actor => %(actor)s, p_reason => %(reason)s,
+                   p_domain => %(domain)s, p_rate_per_s => %(rate_per_s)s::float8,
+                   p_burst => %(burst)s::float8, p_concurrency => %(concurrency)s::int)
+
+-- unlimit_lane --
+-- Claims return what there is again.
+SELECT queue_unlimit(%(lane)s, %(actor)s, %(domain)s)
+
+-- set_fair --
+-- Domains take turns, or not.
+SELECT queue_fair(%(lane)s, %(fair)s, %(actor)s)
+
+-- hold_lane --
+-- Other changes of the lane wait until this transaction ends.
+SELECT queue_hold_lane(%(lane)s)
+
+-- control --
+-- What holds a lane, or one domain of it, back.
+SELECT l.lane, nullif(%(domain)s, '') AS domain,
+       CASE %(domain)s WHEN '' THEN l.paused ELSE coalesce(c.paused, false) END AS paused,
+       CASE %(domain)s WHEN '' THEN coalesce(l.reason, c.reason) ELSE c.reason END AS reason,
+       c.rate_per_s, c.burst, c.concurrency, l.fair
+  FROM queue_lanes l LEFT JOIN queue_controls c ON c.lane = l.lane AND c.domain = %(domain)s
+ WHERE l.lane = %(lane)s
+
+-- turns_index --
+-- Whether the index of turns is there, and whole.
+SELECT (SELECT i.indisvalid FROM pg_index i
+         WHERE i.indexrelid = to_regclass('public.ix_tasks_claim_domain')) AS valid
+
+-- drop_turns_index --
+-- What an interrupted build left.
+DROP INDEX CONCURRENTLY IF EXISTS ix_tasks_claim_domain
+
+-- build_turns_index --
+-- Claims of one lane and priority, domain by domain.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_tasks_claim_domain ON tasks (
+    (task_lane(type)), priority DESC, (coalesce(domain, '')), (coalesce(run_after, created_at)), id)
+ WHERE status IN ('queued', 'retry') AND concurrency_key IS NULL
 
 -- lanes --
 -- Every lane, with what waits in it.
@@ -160,6 +214,8 @@ CREATE TEMP TABLE IF NOT EXISTS task_stage (
     expires_at      timestamptz,
     max_attempts    smallint,
     idempotency_key text,
+    concurrency_key text,
+    concurrency_limit smallint,
     auto_release    boolean
 ) ON COMMIT DROP
 
@@ -179,13 +235,16 @@ COPY task_stage FROM STDIN
 WITH stored AS (
     INSERT INTO tasks (
            id, status, type, description, domain, drift_score, params, run_after, priority, deadline_at,
-           expires_at, max_attempts, idempotency_key, auto_release, created_at, updated_at, snapshot_id)
+           expires_at, max_attempts, idempotency_key, unique_while, concurrency_key, concurrency_limit,
+           auto_release, created_at, updated_at, snapshot_id)
     SELECT s.id, s.status, s.type, s.description, s.domain, s.drift_score, s.params,
            coalesce(s.run_after, s.at + s.in_s * interval '1 second'),
            coalesce(s.priority, task_hint_priority(s.params), 5),
            coalesce(s.deadline_at, task_hint_deadline(s.params)),
            coalesce(s.expires_at, s.at + task_hint_ttl(s.params)),
-           s.max_attempts, s.idempotency_key, s.auto_release, s.at, s.at,
+           s.max_attempts, s.idempotency_key,
+           CASE WHEN s.idempotency_key IS NOT NULL THEN %(unique_while)s::text END,
+           s.concurrency_key, s.concurrency_limit, s.auto_release, s.at, s.at,
            -- A sub-select, so that the whole batch asks once.
            (SELECT pkg_default_snapshot_id())
       FROM (SELECT l.*, n.now + l.ord * interval '1 microsecond' AS at
@@ -209,7 +268,7 @@ SELECT s.ord, t.id, t.status::text AS status
                               CASE WHEN %(ever)s THEN task_find_key(s.idempotency_key)
                                    ELSE (SELECT k.id FROM tasks k
                                           WHERE k.idempotency_key = s.idempotency_key
-                                            AND k.status NOT IN ('failed', 'cancelled')) END)) AS t
+                                            AND task_holds_key(k.status, k.unique_while)) END)) AS t
  WHERE s.ord = ANY (%(ords)s::int[])
 
 -- hold_references --

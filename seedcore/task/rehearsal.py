@@ -58,15 +58,16 @@ class Rehearsal:
                 self._take(entry, None, self._earlier[hash(name)])
         keys = [name[4:] for name in by_name if name.startswith("key:")]
         ids = [name for name in by_name if not name.startswith("key:")]
-        _, by_key = look_up(cursor, (), keys)
-        cursor.execute(queries.states, {"ids": [*ids, *by_key.values()]})
+        ever = self._rules.unique == "ever"
+        cursor.execute(queries.taken_keys, {"keys": keys, "ever": ever})
+        by_key = {row[0]: (str(row[1]), str(row[2])) for row in cursor}
+        cursor.execute(queries.states, {"ids": ids})
         status = {str(row[0]): str(row[1]) for row in cursor}
         for found in ids:
             if found in status:
                 self._take(by_name[found], found, status[found])
-        for key, found in by_key.items():
-            if self._rules.unique == "ever" or status.get(found) not in ("failed", "cancelled"):
-                self._take(by_name[f"key:{key}"], found, status[found])
+        for key, (found, stands) in by_key.items():
+            self._take(by_name[f"key:{key}"], found, stands)
 
     def _take(self, entry: Entry, found: str | None, status: str) -> None:
         if self._rules.on_conflict == "fail":

@@ -27,7 +27,7 @@ SORTS: Final[dict[str, LiteralString]] = {
 
 COLUMNS: Final[LiteralString] = """
        t.id, t.status::text AS status, t.type, t.domain, t.description, t.priority, t.attempts,
-       t.max_attempts, t.lapses, t.idempotency_key,
+       t.max_attempts, t.lapses, t.idempotency_key, t.concurrency_key,
        extract(epoch FROM clock_timestamp() - t.created_at)::float8 AS age_s,
        t.owner_id AS owner, t.run_after, t.deadline_at, t.expires_at,
        t.created_at, t.updated_at, t.started_at, t.finished_at, t.lease_expires_at, t.last_heartbeat,

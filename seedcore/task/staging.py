@@ -88,7 +88,8 @@ class Stage:
             with cursor.copy(queries.fill_stage) as copy:
                 for row in _rows(left):
                     copy.write_row(row)
-            cursor.execute(queries.insert_staged, {"ever": ever})
+            rules = {"ever": ever, "unique_while": self._rules.unique_while}
+            cursor.execute(queries.insert_staged, rules)
             repeats = {int(row[0]) for row in cursor}
             for number, entry in enumerate(left):
                 if number not in repeats:
@@ -175,6 +176,8 @@ def _rows(entries: Sequence[Entry]) -> Iterator[tuple[Any, ...]]:
             get("expires_at"),
             get("max_attempts"),
             get("idempotency_key"),
+            get("concurrency_key"),
+            get("concurrency_limit"),
             status == "created" and not get("hold"),
         )
 

@@ -68,7 +68,8 @@ def submit(
     Args:
         conn: A connection in autocommit, or inside a transaction that the task is to be part of.
         new: The task.
-        unique: Whether its key is unique among `live` and completed tasks, or for `ever`.
+        unique: How long its key stays taken: `waiting` until its first attempt begins, `unfinished`
+            until it has ended, `live` until it failed or was cancelled, or for `ever`.
         on_conflict: What a known id or key means: `return` its task, `skip`, or `fail`.
         dry_run: Do everything and take it back; a new task has no id then.
         lint_mode: `warn`, `strict` or `off`.
@@ -102,6 +103,8 @@ def submit(
                 "expires_at": new.expires_at,
                 "max_attempts": new.max_attempts,
                 "idempotency_key": new.idempotency_key,
+                "concurrency_key": new.concurrency_key,
+                "concurrency_limit": new.concurrency_limit,
                 "depends_on": _dependencies(conn, new.depends_on),
                 "hold": new.hold,
                 "id": new.id or new_id(),

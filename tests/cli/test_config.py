@@ -136,3 +136,11 @@ def test_settings_of_the_database(cli: Invoke) -> None:
     assert cli("config", "set", "--database", "task_event_level", "--unset").code == 0
     (row,) = cli("config", "show", "--database", "task_event_level", "-o", "json").json
     assert row["origin"] == "default"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1e3", "soon", "15 s", "", "0.0"])
+def test_a_window_takes_seconds_above_zero(cli: Invoke, value: str) -> None:
+    refused = cli("config", "set", "--database", "instance_window_s", "--", value)
+    assert (refused.code, refused.out) == (2, "")
+    (row,) = cli("config", "show", "--database", "instance_window_s", "-o", "json").json
+    assert (row["value"], row["origin"]) == ("15", "default")

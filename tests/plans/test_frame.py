@@ -47,6 +47,7 @@ def test_every_statement_reads_a_bounded_number_of_rows(filled: Conn) -> None:
             "counts",
             "due_queue",
             "due_graph",
+            "due_keyed",
             "running",
             "failures",
             "lanes",

@@ -22,7 +22,7 @@ FILL = (
     (
         "INSERT INTO pkg_snapshots (version, env, checksum)"
         " SELECT 'v' || n, (ARRAY['prod', 'staging', 'dev'])[n % 3 + 1]::pkg_env, repeat('0', 64)"
-        " FROM generate_series(1, 2000) AS n"
+        " FROM generate_series(1, 100000) AS n"
     ),
     "UPDATE pkg_snapshots SET is_active = true WHERE id = 999",
     (
@@ -31,7 +31,7 @@ FILL = (
     ),
     (
         "INSERT INTO pkg_subtask_types (snapshot_id, name)"
-        " SELECT n % 2000 + 1, 't' || n / 2000 FROM generate_series(1, 20000) AS n"
+        " SELECT n % 2000 + 1, 't' || n / 2000 FROM generate_series(1, 100000) AS n"
     ),
     (
         "INSERT INTO pkg_rule_conditions (rule_id, condition_type, condition_key)"
@@ -39,12 +39,12 @@ FILL = (
     ),
     (
         "INSERT INTO pkg_rule_emissions (rule_id, subtask_type_id)"
-        " SELECT r.id, t.id FROM (SELECT id, row_number() OVER () % 20000 AS n FROM pkg_policy_rules) r"
+        " SELECT r.id, t.id FROM (SELECT id, row_number() OVER () % 100000 AS n FROM pkg_policy_rules) r"
         " JOIN (SELECT id, row_number() OVER () - 1 AS n FROM pkg_subtask_types) t USING (n)"
     ),
     (
         "INSERT INTO pkg_deployments (snapshot_id, target, region)"
-        " SELECT n % 2000 + 1, 't' || n % 1000, 'r' || n / 1000 FROM generate_series(1, 20000) AS n"
+        " SELECT n % 2000 + 1, 't' || n % 1000, 'r' || n / 1000 FROM generate_series(1, 100000) AS n"
     ),
     (
         "INSERT INTO pkg_validation_runs (snapshot_id, started_at, finished_at)"
@@ -61,7 +61,7 @@ FILL = (
     ),
     (
         "INSERT INTO pkg_rollout_plans (target, snapshot_id, created_by, state)"
-        " SELECT 't' || n % 1000, n % 2000 + 1, 'ann', 'completed' FROM generate_series(1, 20000) AS n"
+        " SELECT 't' || n % 1000, n % 2000 + 1, 'ann', 'completed' FROM generate_series(1, 100000) AS n"
     ),
     (
         "INSERT INTO pkg_rollout_plans (target, snapshot_id, created_by, state)"

@@ -21,6 +21,8 @@ def submit(
     run_after: AwareDatetime | None = None,
     depends_on: list[str] | None = None,
     idempotency_key: Annotated[str, Field(min_length=1)] | None = None,
+    concurrency_key: Annotated[str, Field(min_length=1)] | None = None,
+    concurrency: Annotated[int, Field(ge=1)] | None = None,
 ) -> dict[str, Any]:
     """Submit a task and return its id; a second attempt returns the same one."""
     submitted = ctx.submit(
@@ -32,5 +34,7 @@ def submit(
         run_after=run_after,
         depends_on=depends_on or (),
         idempotency_key=idempotency_key,
+        concurrency_key=concurrency_key,
+        concurrency=concurrency,
     )
     return {"task_id": str(submitted.id), "created": submitted.created}

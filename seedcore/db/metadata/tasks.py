@@ -46,11 +46,16 @@ tasks = sa.Table(
     column("started_at", time, null=True),
     column("finished_at", time, null=True),
     column("lapses", sa.Integer()),
+    column("concurrency_key", sa.Text(), null=True),
+    column("concurrency_limit", sa.SmallInteger(), null=True),
+    column("aged", sa.SmallInteger()),
+    column("unique_while", sa.Text(), null=True),
     scoped("tasks"),
 )
 _claim_order = (tasks.c.priority.desc(), sa.func.coalesce(tasks.c.run_after, tasks.c.created_at))
 _claimable = "status IN ('queued', 'retry')"
 _has_key = "idempotency_key IS NOT NULL"
+_holds_key = "task_holds_key(status, unique_while)"
 sa.Index(
     "ix_tasks_status_runafter",
     tasks.c.status,
@@ -87,13 +92,26 @@ sa.Index(
     "ix_tasks_key_ended",
     tasks.c.idempotency_key,
     tasks.c.created_at.desc(),
-    postgresql_where=sa.text(f"{_has_key} AND status IN ('failed', 'cancelled')"),
+    postgresql_where=sa.text(f"{_has_key} AND NOT {_holds_key}"),
 )
 sa.Index(
     "ux_tasks_idempotency_key",
     tasks.c.idempotency_key,
     unique=True,
-    postgresql_where=sa.text(f"{_has_key} AND status NOT IN ('failed', 'cancelled')"),
+    postgresql_where=sa.text(f"{_has_key} AND {_holds_key}"),
+)
+sa.Index(
+    "ix_tasks_claim_keyed",
+    sa.func.task_lane(tasks.c.type),
+    tasks.c.concurrency_key,
+    *_claim_order,
+    tasks.c.id,
+    postgresql_where=sa.text(f"{_claimable} AND concurrency_key IS NOT NULL"),
+)
+sa.Index(
+    "ix_tasks_running_key",
+    tasks.c.concurrency_key,
+    postgresql_where=sa.text("status = 'running' AND concurrency_key IS NOT NULL"),
 )
 sa.Index("idx_tasks_snapshot_id", tasks.c.snapshot_id, postgresql_using="brin")
 sa.Index(
@@ -217,6 +235,35 @@ queue_lanes = sa.Table(
     column("reason", sa.Text(), null=True),
     column("changed_by", sa.Text(), null=True),
     column("changed_at", time),
+    column("fair", sa.Boolean()),
+    column("restricted", sa.Boolean()),
+)
+
+queue_controls = sa.Table(
+    "queue_controls",
+    metadata,
+    column("lane", sa.Text()),
+    column("domain", sa.Text()),
+    column("paused", sa.Boolean()),
+    column("reason", sa.Text(), null=True),
+    column("rate_per_s", sa.Double(), null=True),
+    column("burst", sa.Double(), null=True),
+    column("tokens", sa.Double(), null=True),
+    column("filled_at", time, null=True),
+    column("concurrency", sa.Integer(), null=True),
+    column("changed_by", sa.Text(), null=True),
+    column("changed_at", time),
+    sa.PrimaryKeyConstraint("lane", "domain", name="pk_queue_controls"),
+)
+
+queue_turns = sa.Table(
+    "queue_turns",
+    metadata,
+    column("lane", sa.Text()),
+    column("kind", sa.Text()),
+    column("last_taken", sa.Text()),
+    sa.PrimaryKeyConstraint("lane", "kind", name="pk_queue_turns"),
+    prefixes=["UNLOGGED"],
 )
 
 queue_waiters = sa.Table(

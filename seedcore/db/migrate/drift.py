@@ -27,6 +27,9 @@ _VERBATIM = {"function", "type", "table"}
 # pkg_enforce_snapshot_scoping() demands a snapshot of every task, or lifts that.
 _OPERATORS_CHOICE = ("tasks", "snapshot_id")
 
+# Built when a lane needs it, by `queue limit`, `queue pause` and `queue fair`.
+_MADE_BY_COMMANDS = {("index", "ix_tasks_claim_domain")}
+
 
 def differences(connection: psycopg.Connection, chain: Chain) -> list[str]:
     """Return one sentence per difference, in a stable order; empty when there is none.
@@ -40,6 +43,9 @@ def differences(connection: psycopg.Connection, chain: Chain) -> list[str]:
         by_metadata = dict(_compare_tables(lent))
     # Both see a missing index; the one that knows the server's words comes first.
     found = {**by_metadata, **by_hash}
+    for key in _MADE_BY_COMMANDS:
+        if found.get(key, "").endswith("was not made by a revision"):
+            del found[key]
     # Those that `db tune` builds and drops are compared with the profile that it was told.
     made = [found[key] for key in sorted(found) if key[0] != "index" or key[1] not in OPTIONAL]
     return made + tuning.faults(connection)

@@ -26,7 +26,7 @@ def submit_file(
     *,
     on_error: Literal["stop", "continue"],
     on_conflict: Literal["return", "skip", "fail"],
-    unique: Literal["live", "ever"],
+    unique: Literal["waiting", "unfinished", "live", "ever"],
     from_line: int,
     batch_size: int,
     atomic: bool,

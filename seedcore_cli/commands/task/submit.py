@@ -29,8 +29,10 @@ class OnConflict(StrEnum):
 
 
 class Unique(StrEnum):
-    """Against which tasks an idempotency key is unique."""
+    """How long a task keeps its idempotency key taken."""
 
+    WAITING = "waiting"
+    UNFINISHED = "unfinished"
     LIVE = "live"
     EVER = "ever"
 
@@ -121,6 +123,18 @@ def submit(
         str | None,
         _one("--idempotency-key", help="Says 'once': a second one is not stored.", metavar="K"),
     ] = None,
+    concurrency_key: Annotated[
+        str | None,
+        _one(
+            "--concurrency-key",
+            help="Tasks with the same key run one after the other, or --concurrency at once.",
+            metavar="K",
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        _one("--concurrency", help="How many of the key may run at once.", metavar="N", min=1),
+    ] = None,
     hold: Annotated[bool, _one("--hold", help="Wait for 'seedcore task release'.")] = False,
     wait: Annotated[
         bool, _one("--wait", help="Return when it has ended, like 'task wait'; see --timeout.")
@@ -155,7 +169,8 @@ def submit(
         Unique,
         typer.Option(
             "--unique",
-            help="live: a key is free again once its task failed or was cancelled; ever: never.",
+            help="How long a task keeps its key: waiting, until its first attempt begins; unfinished, "
+            "until it has ended; live, until it failed or was cancelled; ever.",
             metavar="HOW",
         ),
     ] = Unique.LIVE,
@@ -182,7 +197,7 @@ def submit(
     A line has the type and whichever of these it needs; an unknown key is refused:
       {"type": "action", "params": {"tool_calls": [{"name": "echo", "args": {"value": 1}}]},
        "description": "say one", "domain": "lab", "priority": 8, "in": "10m", "max_attempts": 5,
-       "idempotency_key": "one"}
+       "idempotency_key": "one", "concurrency_key": "printer", "concurrency": 2}
       {"type": "query", "depends_on": ["key:one"], "hold": false, "drift_score": 0.1,
        "run_after": "2031-05-17T09:30:00Z", "deadline_at": null, "expires_at": null, "id": null}
     (each in one line; here they are folded)
@@ -207,7 +222,8 @@ def submit(
             "--drift-score": drift_score, "--priority": priority, "--at": at, "--in": in_,
             "--deadline-at": deadline_at, "--expires-at": expires_at,
             "--max-attempts": max_attempts, "--depends-on": depends_on,
-            "--idempotency-key": idempotency_key, "--hold": hold or None, "--wait": wait or None,
+            "--idempotency-key": idempotency_key, "--concurrency-key": concurrency_key,
+            "--concurrency": concurrency, "--hold": hold or None, "--wait": wait or None,
         }  # fmt: skip
         given = [name for name, value in one_only.items() if value is not None]
         if given:
@@ -242,6 +258,8 @@ def submit(
         "expires_at": expires_at,
         "max_attempts": max_attempts,
         "idempotency_key": idempotency_key,
+        "concurrency_key": concurrency_key,
+        "concurrency_limit": concurrency,
         "hold": hold,
     }
     _submit_one(
@@ -289,7 +307,7 @@ def _submit_one(
     depends_on: list[str],
     *,
     on_conflict: Literal["return", "skip", "fail"],
-    unique: Literal["live", "ever"],
+    unique: Literal["waiting", "unfinished", "live", "ever"],
     reason: str | None,
     dry_run: bool,
     wait: bool,

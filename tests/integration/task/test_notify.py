@@ -64,6 +64,8 @@ def test_whatever_queues_a_task_wakes_its_lane(
     assert heard() == []
     conn.execute("SELECT tasks_requeue(%s)", [[child]])
     assert heard() == ["queue"]
+    conn.execute("SELECT queue_pause('queue', 'ann')")
+    assert heard() == []
     conn.execute("SELECT queue_resume('queue', 'ann')")
     assert heard() == ["queue"]
 

@@ -74,6 +74,9 @@ INSERT INTO energy_balance (scope, scope_id) VALUES ('agent', 'ann');
 INSERT INTO ocps_state (domain) VALUES ('home');
 INSERT INTO queue_lanes (lane) VALUES ('queue') ON CONFLICT DO NOTHING;
 DELETE FROM queue_lanes WHERE lane <> 'queue';
+INSERT INTO queue_controls (lane, domain, rate_per_s, burst, tokens, filled_at, concurrency)
+VALUES ('queue', 'd', 1, 2, 0, now(), 1);
+INSERT INTO queue_turns (lane, kind, last_taken) VALUES ('queue', 'key', 'k');
 INSERT INTO seedcore_settings (name, value) VALUES ('a.setting', '1');
 INSERT INTO task_outbox (task_id, event_type, payload) VALUES ({UUID}, 'e', '1');
 INSERT INTO task_proto_plan (task_id, snapshot_id) VALUES ({UUID}, 1);

@@ -169,7 +169,18 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["cases_failed = -1", "cases_failed = 1", "cases_total = -1"],
         ["cases_total = 1", "cases_total = 1, cases_failed = 1"],
     ),
+    "ck_queue_controls_bucket": (
+        ["rate_per_s = NULL", "burst = NULL", "tokens = NULL", "filled_at = NULL"],
+        ["rate_per_s = NULL, burst = NULL, tokens = NULL, filled_at = NULL"],
+    ),
+    "ck_queue_controls_burst": numbers("burst", "0 0.9 -1 Infinity NaN", "1 2.5"),
+    "ck_queue_controls_concurrency": numbers("concurrency", "0 -1", "1"),
+    "ck_queue_controls_lane": words("lane", "queue", "graph"),
+    "ck_queue_controls_pause": (["domain = '', paused = true"], ["paused = true", "domain = ''"]),
+    "ck_queue_controls_rate": numbers("rate_per_s", "0 -1 Infinity NaN", "0.001 1e6"),
+    "ck_queue_controls_tokens": numbers("tokens", "-0.1 2.1 NaN", "0 2"),
     "ck_queue_lanes_lane": words("lane", "queue", "graph"),
+    "ck_queue_turns_kind": words("kind", "domain", "key"),
     "ck_seedcore_settings_name": (
         [f"name = '{name}'" for name in ("", "A", "1a", ".a", "a b", "a-b", "aB")],
         ["name = 'a'", "name = 'a_1.b'"],
@@ -231,7 +242,16 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "ck_task_schedules_overlap": words("overlap", "allow", "skip"),
     "ck_task_schedules_priority": numbers("priority", "-1 11", "0 10"),
     "ck_task_schedules_ttl": numbers("ttl_seconds", "0 -1", "1"),
+    "ck_tasks_aged": numbers("aged", "-1 10", "0 9"),
     "ck_tasks_attempts_nonneg": numbers("attempts", "-1", "0 1"),
+    "ck_tasks_concurrency_key": (
+        ["concurrency_key = ''", "concurrency_key = repeat('é', 513)"],
+        ["concurrency_key = 'k'", "concurrency_key = repeat('k', 1024)"],
+    ),
+    "ck_tasks_concurrency_limit": (
+        ["concurrency_limit = 1", "concurrency_key = 'k', concurrency_limit = 0"],
+        ["concurrency_key = 'k', concurrency_limit = 1", "concurrency_key = 'k'"],
+    ),
     "ck_tasks_lapses": numbers("lapses", "-1", "0 1"),
     "ck_tasks_lease": (
         ["status = 'running'", "owner_id = 'w'", "status = 'queued', owner_id = 'w'"],
@@ -239,6 +259,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "ck_tasks_max_attempts": numbers("max_attempts", "0 -1", "1"),
     "ck_tasks_priority": numbers("priority", "-1 11", "0 10"),
+    "ck_tasks_unique_while": words("unique_while", "waiting", "unfinished", "ever"),
     "pkg_snapshots_checksum_check": (
         ["checksum = ''", "checksum = repeat('a', 63)", "checksum = repeat('a', 65)"],
         ["checksum = repeat('c', 64)"],
