@@ -152,7 +152,7 @@ def _body(frame: Frame, look: Look, room: int | None) -> list[Text]:
 
 
 def _lanes(frame: Frame, look: Look) -> list[Text]:
-    header = f"{'LANE':8}{'STATE':8}" + "".join(f"{name.upper():>9}" for name in _STATES)
+    header = f"{'LANE':8}{'STATE':8}" + "".join(f"{name.upper():>8}" for name in _STATES)
     found = [Text(header + f"{'OLDEST':>8}{'IDLE':>6}", style="bold")]
     for row in frame.lanes:
         line = Text(f"{cell(row['lane']):8}")
@@ -162,7 +162,7 @@ def _lanes(frame: Frame, look: Look) -> list[Text]:
         )
         for name in _STATES:
             shown = _count(row, name)
-            line.append(f"{shown:>9}", style="red" if name == "failed" and row[name] else "")
+            line.append(f"{shown:>8}", style="red" if name == "failed" and row[name] else "")
         line.append(f"{_age(row['oldest_due_s']):>8}{row['waiting']:>6}")
         if row["paused"]:
             line.append(
@@ -185,13 +185,13 @@ def _count(row: Row, name: str) -> str:
 
 
 def _rates(frame: Frame) -> Text:
-    line = Text("per second", style="bold")
+    line = Text("rate/s", style="bold")
     for name, value in frame.rates.items():
         shown = "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
         line.append(f"  {name} {shown}", style="")
     wait, longest = frame.waits["p50_s"], frame.waits["max_s"]
     if wait is not None:
-        line.append(f"   waited p50 {_age(wait)} max {_age(longest)}", style="")
+        line.append(f"   waited {_age(wait)}, most {_age(longest)}", style="")
     return line
 
 
@@ -207,7 +207,7 @@ def _progress(row: Row) -> str:
         shown = f"{done / total:4.0%}"
     else:
         shown = "" if done is None else f"{done:g}"
-    return f"{shown} {message or ''}".strip()
+    return f"{shown} {message or ''}".strip() + "  "
 
 
 # A negative width is right-aligned, and the last column takes what is left.
@@ -217,7 +217,7 @@ _RUNNING: Columns = (
     ("TRY", -3, lambda r: str(r["attempt"])),
     ("FOR", -6, lambda r: _age(r["run_s"])),
     ("BEAT", -6, lambda r: _age(r["lease_age_s"])),
-    ("  OWNER", 0, lambda r: f"  {r['owner']}  {_progress(r)}".rstrip()),
+    ("  OWNER", 0, lambda r: f"  {_progress(r)}{r['owner']}"),
 )
 _WORKER: Columns = (
     ("WORKER", 37, lambda r: r["owner"]),

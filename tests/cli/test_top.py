@@ -227,7 +227,7 @@ def status(conn: Conn, task: Any) -> str:
 
 def test_ctrl_c_gives_the_terminal_back(open_screen: Callable[..., Screen]) -> None:
     screen = open_screen(env={"NO_COLOR": "1"})
-    screen.wait("per second")
+    screen.wait("rate/s")
     screen.press("\x1a")  # Ctrl-Z does not leave the shell a terminal without echo
     screen.press("\x03")
     assert screen.end() == 130
@@ -236,7 +236,7 @@ def test_ctrl_c_gives_the_terminal_back(open_screen: Callable[..., Screen]) -> N
 
 def test_sigterm_gives_the_terminal_back(open_screen: Callable[..., Screen]) -> None:
     screen = open_screen()
-    screen.wait("per second")
+    screen.wait("rate/s")
     screen.process.terminate()
     assert screen.end() == 143
 
@@ -245,7 +245,7 @@ def test_a_lost_database_is_said_and_found_again(
     open_screen: Callable[..., Screen], conn: Conn
 ) -> None:
     screen = open_screen("--interval", "200ms")
-    screen.wait("per second")
+    screen.wait("rate/s")
     allow = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT {}', current_database()); END $$"
     conn.execute(allow.format("0"))  # pyright: ignore[reportArgumentType, reportCallIssue]
     conn.execute(
