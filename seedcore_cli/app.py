@@ -37,6 +37,9 @@ COMMANDS: dict[str, LazyGroup] = {
     ),
     "tool": LazyGroup("tool", "List the tools that tasks can call, and try them.", "Everyday"),
     "top": LazyGroup("top", "Watch the queue in the terminal.", "Everyday"),
+    "registry": LazyGroup(
+        "registry", "See which instances are alive, and begin new epochs.", "Cluster"
+    ),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),

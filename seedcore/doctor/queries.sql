@@ -268,10 +268,3 @@ SELECT c.call ->> 'name' AS name, count(*) AS tasks, (array_agg(h.id))[1] AS id
  WHERE c.call ->> 'name' IS NOT NULL
  GROUP BY 1
  ORDER BY 2 DESC
-
--- claim_indexes --
--- The indexes in whose order claims read.
-SELECT w.name, coalesce(i.indisvalid AND i.indisready, false) AS is_valid
-  FROM unnest(ARRAY['ix_tasks_claim_queue', 'ix_tasks_claim_graph']) AS w (name)
-  LEFT JOIN pg_index i ON i.indexrelid = to_regclass('public.' || w.name)
- ORDER BY 1
