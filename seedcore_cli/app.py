@@ -36,6 +36,9 @@ COMMANDS: dict[str, LazyGroup] = {
         "task", "Submit tasks, look at them, wait for them, change them.", "Everyday"
     ),
     "tool": LazyGroup("tool", "List the tools that tasks can call, and try them.", "Everyday"),
+    "queue": LazyGroup(
+        "queue", "Hold lanes and domains back, slow them down, order them.", "Everyday"
+    ),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),
