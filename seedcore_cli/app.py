@@ -39,6 +39,9 @@ COMMANDS: dict[str, LazyGroup] = {
     "queue": LazyGroup(
         "queue", "Hold lanes and domains back, slow them down, order them.", "Everyday"
     ),
+    "registry": LazyGroup(
+        "registry", "See which instances are alive, and begin new epochs.", "Cluster"
+    ),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),

@@ -245,8 +245,9 @@ def _change(
                 rows.append(_row(task_id, None, None, error="there is no such task"))
                 continue
             was, status = before[task_id]["status"], after[task_id]["status"]
-            # What an earlier one of the call took along has changed as well.
-            has_changed = task_id in moved or was != status
+            # What an earlier one of the call took along has changed as well; what somebody else ended
+            # or moved meanwhile has not been changed by this call.
+            has_changed = task_id in moved or was != status == "cancelled"
             error = None if has_changed else refusal(status)
             rows.append(_row(task_id, was, status, error=error))
     return rows

@@ -1,7 +1,7 @@
 """The graph's look-ups use their indexes: backwards along edges, to and from nodes, nearest vectors.
 
 10⁵ nodes, 10⁵ edges of each of the seventeen types; 3,000 vectors of each kind, where the choice of plan is
-the same and the time to fill them bearable.
+the same and the time to fill them bearable: benchmarks/plans.py shows it at 10⁵.
 """
 
 from __future__ import annotations

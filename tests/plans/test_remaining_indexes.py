@@ -79,7 +79,9 @@ SELECT n, CASE WHEN n % 100 = 0 THEN 'rare' WHEN n % 2 = 1 THEN 'task.primary' E
 {SERIES};
 """
 
-LANE = "status IN ('queued', 'retry') AND type = 'graph' AND priority = 1"
+LANE = (
+    "status IN ('queued', 'retry') AND type = 'graph' AND concurrency_key IS NULL AND priority = 1"
+)
 DECISIONS = "SELECT count(*), avg(surprise_score) FROM task_router_telemetry"
 MEDIA = "SELECT task_id FROM task_multimodal_embeddings"
 
@@ -296,7 +298,7 @@ def test_edges_are_followed_forwards_by_the_index_of_the_pair(filled: Conn, tabl
 
 
 def test_the_nearest_events_are_found_by_their_vector_index(conn: Conn) -> None:
-    """At fewer rows, since building it on 10⁵ takes minutes; the more rows, the more it saves."""
+    """At fewer rows, since building it on 10⁵ takes minutes: benchmarks/plans.py does that."""
     index = "idx_task_multimodal_emb_hnsw"
     row = conn.execute("SELECT pg_get_indexdef(%s::regclass) AS text", [index]).fetchone()
     assert row is not None

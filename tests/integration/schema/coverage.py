@@ -128,7 +128,7 @@ COVERED: dict[str, Cover] = {
     ),
     "encoder_ensure": Cover(
         rule="test_embeddings::test_an_encoder_is_stored_once_and_named_in_one_word",
-        edge="test_embeddings::test_a_node_has_one_vector_per_label_and_encoder",
+        edge="test_embeddings::test_an_encoder_is_stored_once_and_named_in_one_word",
         refusal="test_embeddings::test_an_encoder_is_stored_once_and_named_in_one_word",
         two="test_embeddings::test_two_that_ensure_the_same_encoder_at_once_get_the_same",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
 
@@ -169,6 +171,24 @@ def test_a_chain_is_retried_together_and_waits_again(conn: Conn, worker: Worker)
     worker.claim()
     worker.complete(first)
     assert status(conn, second) == "queued"
+
+
+def test_what_its_worker_ends_meanwhile_was_not_cancelled(
+    conn: Conn,
+    rival: Worker,
+    aside: Callable[..., Future[Any]],
+    blocked: Callable[[Conn], None],
+) -> None:
+    held = new(conn)
+    rival.claim()
+    with rival.conn.transaction():
+        rival.complete(held)
+        late = aside(service.cancel, conn, [held], actor="ann")
+        blocked(conn)
+    (row,) = late.result(10)
+    assert (row["after"], row["changed"], row["error"]) == (
+        "completed", False, "it is completed already",
+    )  # fmt: skip
 
 
 def test_what_waits_for_one_that_stays_failed_stays_too(conn: Conn) -> None:
