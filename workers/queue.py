@@ -22,13 +22,9 @@ from seedcore.agent.registry import load as load_tools
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
-<<<<<<< HEAD
 from seedcore.registry.port import Instance
 from seedcore.registry.registered import instance_of
-=======
-from seedcore.registry.port import Instance, Unregistered
 from seedcore.task import plan_guard
->>>>>>> main
 from seedcore.task.engine import Engine
 from seedcore.task.exchange import Filter, Owner
 from seedcore.task.lease import LeaseKeeper, Lost
