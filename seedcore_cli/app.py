@@ -36,6 +36,9 @@ COMMANDS: dict[str, LazyGroup] = {
         "task", "Submit tasks, look at them, wait for them, change them.", "Everyday"
     ),
     "tool": LazyGroup("tool", "List the tools that tasks can call, and try them.", "Everyday"),
+    "registry": LazyGroup(
+        "registry", "See which instances are alive, and begin new epochs.", "Cluster"
+    ),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),

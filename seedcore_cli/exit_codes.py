@@ -43,6 +43,9 @@ EXIT_CODES = (
     ExitCode(9, "LOCKED", "another process holds the lock", "a migration is running"),
     ExitCode(10, "REFUSED", "not confirmed", "`--yes` is missing without a terminal"),
     ExitCode(69, "UNAVAILABLE", "PostgreSQL can't be used now; retry later", "down; not migrated"),
+    ExitCode(
+        75, "EPOCH_CHANGED", "a new epoch began", "a worker with `--exit-on-epoch-change` drained"
+    ),
     ExitCode(78, "CONFIG", "the configuration is invalid", "systemd must not restart it"),
     ExitCode(INTERRUPTED, "INT", "interrupted by Ctrl-C", "no message"),
     ExitCode(

@@ -89,7 +89,7 @@ def _fenced(text: str) -> str:
 
 def _settings() -> str:
     from seedcore.config.settings import fields
-    from seedcore.config.values import environment_names, kind
+    from seedcore.config.values import environment_names, kind, shown as written
     from seedcore.db.settings import DATABASE_SETTINGS
 
     lines = [
@@ -115,7 +115,9 @@ def _settings() -> str:
             rules.append("not from a project file")
         shown = ", ".join(f"`{name}`" for name in names)
         meaning = f"{_cell(field.metadata['meaning'])} ({'; '.join(rules)})"
-        lines.append(f"| `{field.name}` | {shown} | {_default(field.default)} | {meaning} |")
+        lines.append(
+            f"| `{field.name}` | {shown} | {_default(written(field, field.default))} | {meaning} |"
+        )
     lines += [
         "\n## Settings kept in the database\n",
         "They hold for every client of that database: `seedcore config set --database NAME VALUE`.\n",

@@ -14,12 +14,14 @@ from seedcore.task.engine import Engine
 from seedcore.task.exchange import Answer, ClaimedTask, Lease
 from workers import duplicates
 from workers.completer import Completer, Shipment
+from workers.floors import Floors
 from workers.gate import Gate, Veto
 from workers.ledger import Fate, Held, Ledger
 from workers.link import Link, backoff_s, blames_data, is_loss
 from workers.metrics import Metrics
 from workers.nudge import Nudge
 from workers.options import Options
+from workers.prefetch import Prefetch
 from workers.runner import Runner
 from workers.tally import Tally
 
@@ -34,6 +36,7 @@ class Claimer:
         ledger: What is held.
         runner: The slots.
         completer: Outcomes to be written.
+        prefetch: How much is held beside what runs.
         gate: Whether claiming is allowed.
         nudge: What wakes this loop.
         settings: How much to claim and how long to sleep.
@@ -49,6 +52,7 @@ class Claimer:
         ledger: Ledger,
         runner: Runner,
         completer: Completer,
+        prefetch: Prefetch,
         gate: Gate,
         nudge: Nudge,
         settings: Settings,
@@ -62,6 +66,7 @@ class Claimer:
         self._ledger = ledger
         self._runner = runner
         self._completer = completer
+        self._prefetch = prefetch
         self._gate = gate
         self._nudge = nudge
         self._settings = settings
@@ -69,7 +74,6 @@ class Claimer:
         self._metrics = metrics
         self._tally = tally
         self._can_listen = can_listen
-        self._least = min(settings.claim_batch_size, ledger.capacity)
         # A run that waits for others to end looks more often: nobody notifies it of an end.
         self._longest_pause_s = min(
             settings.dispatcher_poll_interval_s, 0.25 if options.until_empty else math.inf
@@ -78,6 +82,7 @@ class Claimer:
         self._unknown: Shipment | None = None
         self._must_reconcile = False
         # Looking into the queue.
+        self._floors = Floors()
         self._look_at = 0.0
         self._pause_s = settings.empty_sleep_seconds
         self._is_declared = False
@@ -151,6 +156,7 @@ class Claimer:
         writes = self._completer.is_due()
         if not writes and time.monotonic() < self._look_at:
             return 0
+        self._ledger.capacity = self._settings.dispatcher_concurrency + self._prefetch.now
         # What this round trip writes has left the ledger when its claim is made.
         free = self._ledger.free + (self._completer.next_finished if writes else 0)
         if self._options.max_tasks:
@@ -159,7 +165,8 @@ class Claimer:
 
     def _is_worth_claiming(self, free: int) -> bool:
         """Tell whether so much room deserves a claim: a batch, or a slot that nothing else fills."""
-        return free >= self._least or (free > 0 and self._runner.has_free_slot)
+        least = min(self._settings.claim_batch_size, self._ledger.capacity)
+        return free >= least or (free > 0 and self._runner.has_free_slot)
 
     def _sleep_s(self) -> float:
         """Return how long nothing will happen by itself; whatever happens earlier nudges."""
@@ -174,11 +181,14 @@ class Claimer:
         shipment = self._completer.take() if self._completer.is_due() else Shipment()
         batch = shipment.batch()
         batch.limit = wanted
+        sent_at = time.monotonic()
+        if wanted:
+            batch.floors = self._floors.choose(sent_at)
+            batch.measure = self._floors.wants_measure(batch.floors)
         is_idle_look = wanted > 0 and self._empty_in_a_row > 0 and not len(shipment)
         batch.ask_next = is_idle_look
         batch.declare = self._can_listen and is_idle_look
         batch.withdraw = self._is_declared and self._busy_in_a_row >= 2
-        sent_at = time.monotonic()
         try:
             receive = self._link.send(batch)
             # While the database works on that, so do the slots, and there is something to write down.
@@ -193,33 +203,39 @@ class Claimer:
         if batch.declare or batch.withdraw:
             self._is_declared = batch.declare
         # A write without a look may have released tasks that nobody has looked for.
-        self._may_be_over = wanted > 0 and not answer.claimed
+        self._may_be_over = wanted > 0 and not answer.claimed and batch.floors is None
         if wanted:
-            await self._looked(answer, wanted, sent_at)
+            self._floors.learn(batch.floors, wanted, answer, sent_at)
+            await self._looked(answer, wanted, sent_at, is_scan=batch.floors is None)
 
-    async def _looked(self, answer: Answer, wanted: int, sent_at: float) -> None:
+    async def _looked(self, answer: Answer, wanted: int, sent_at: float, *, is_scan: bool) -> None:
         if answer.claimed:
             self._empty_in_a_row = 0
             self._pause_s = self._settings.empty_sleep_seconds
             is_full = len(answer.claimed) == wanted
+            self._prefetch.claimed(answer.claimed, is_full=is_full)
             self._busy_in_a_row = self._busy_in_a_row + 1 if self._is_declared else 0
             # Short of the limit, the queue was empty just now; the next write looks again.
             self._look_at = 0.0 if is_full else sent_at + self._settings.empty_sleep_seconds
             await self._take_on(answer.claimed, sent_at)
             return
         self._busy_in_a_row = 0
+        scan_in_s = math.inf if is_scan else self._floors.scan_in_s(time.monotonic())
+        if scan_in_s <= 0:
+            self._look_at = 0.0  # nothing behind the floors says nothing of what is below them
+            return
         self._empty_in_a_row += 1
         if self._can_listen and not self._is_declared and self._empty_in_a_row == 1:
             self._look_at = 0.0  # once more, now with submitters asked to call
             return
-        pause = self._pause_s
+        pause = min(self._pause_s, scan_in_s)
         self._pause_s = min(pause * 2, self._longest_pause_s)
         if answer.next_due_s is not None:
             pause = min(pause, max(answer.next_due_s, self._settings.empty_sleep_seconds))
         self._look_at = time.monotonic() + pause * random.uniform(0.9, 1.0)  # noqa: S311
 
     async def _take_on(self, claimed: list[ClaimedTask], sent_at: float) -> None:
-        held = [Held(task, leased_at=sent_at) for task in claimed]
+        held = [Held(task, leased_at=sent_at, claimed_at=sent_at) for task in claimed]
         self._tally.claimed += len(held)
         self._metrics.claimed.inc(len(held))
         for one in held:

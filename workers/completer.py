@@ -23,6 +23,8 @@ from seedcore.task.exchange import Answer, Batch, ClaimedTask, Failure, Lease, N
 from seedcore.telemetry import logs
 from workers.ledger import Fate, Held, Ledger
 from workers.metrics import Metrics
+from workers.prefetch import Prefetch
+from workers.runner import failure
 from workers.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -50,10 +52,13 @@ class Shipment:
         default_factory=list["tuple[Note, asyncio.Future[bool]]"]
     )
     returned: list[Lease] = field(default_factory=list[Lease])
+    asked: list[tuple[Held, Outcome | None]] = field(
+        default_factory=list["tuple[Held, Outcome | None]"]
+    )
 
     def __len__(self) -> int:
-        """Count the writes."""
-        return len(self.finished) + len(self.notes) + len(self.returned)
+        """Count the writes, and the questions about them."""
+        return len(self.finished) + len(self.notes) + len(self.returned) + len(self.asked)
 
     def batch(self) -> Batch:
         """Return it as the engine wants it."""
@@ -63,6 +68,7 @@ class Shipment:
             failures=[item for item in items if isinstance(item, Failure)],
             notes=[note for note, _ in self.notes],
             returned=self.returned,
+            asked=[Lease(*held.key) for held, _ in self.asked],
         )
 
 
@@ -75,6 +81,7 @@ class Completer:
         metrics: Counted here, when the database has answered.
         tally: Counted likewise, for the run's summary.
         nudge: Wakes whoever sends.
+        prefetch: Learns the run times.
         is_idle: Tells whether nothing runs any more, so that waiting for company is pointless.
         has_ready: Tells whether something waits for a slot, so that company will come.
     """
@@ -87,6 +94,7 @@ class Completer:
         metrics: Metrics,
         tally: Tally,
         nudge: Callable[[], None],
+        prefetch: Prefetch,
         is_idle: Callable[[], bool],
         has_ready: Callable[[], bool],
     ) -> None:
@@ -94,32 +102,44 @@ class Completer:
         self._metrics = metrics
         self._tally = tally
         self._nudge = nudge
+        self._prefetch = prefetch
         self._is_idle = is_idle
         self._has_ready = has_ready
         self._most = settings.dispatcher_flush_n
-        self._enough = min(settings.claim_batch_size, self._most)
+        self._least = min(settings.claim_batch_size, self._most)
         self._patience_s = settings.dispatcher_flush_ms / 1000
         self._result_max = settings.dispatcher_result_max_bytes or settings.result_max_bytes
         self._finished: deque[Finished] = deque()
         self._notes: deque[tuple[Note, asyncio.Future[bool]]] = deque()
         self._returned: deque[Lease] = deque()
+        self._asked: deque[tuple[Held, Outcome | None]] = deque()
         self._oldest_at = 0.0
         self._one_by_one = 0
         self._reports: list[tuple[ClaimedTask, str, float, dict[str, Any]]] = []
 
     def __len__(self) -> int:
         """Count what waits to be written."""
-        return len(self._finished) + len(self._notes) + len(self._returned)
+        return len(self._finished) + len(self._notes) + len(self._returned) + len(self._asked)
 
     @property
     def next_finished(self) -> int:
         """How many held tasks the next round trip will settle."""
         return min(len(self._finished), 1 if self._one_by_one else self._most)
 
+    @property
+    def _enough(self) -> int:
+        """How many are worth a round trip: a quarter of what is held, so that three run meanwhile."""
+        return max(self._least, min(self._ledger.capacity // 4, self._most))
+
     # -- what comes in ------------------------------------------------------------------------
 
     def finish(self, held: Held, outcome: Outcome | None) -> None:
         """Take on a run's end; None = it was stopped from outside, for `held.fate`."""
+        if held.may_be_settled:
+            # Its tool may have stored the end itself, whatever came after.
+            self._asked.append((held, outcome))
+            self._nudge()
+            return
         if outcome is None:
             self._stopped(held)
             return
@@ -128,8 +148,10 @@ class Completer:
         if not self._finished:
             self._oldest_at = now
             asyncio.get_running_loop().call_later(min(_IDLE_FLUSH_S, self._patience_s), self._nudge)
-        self._finished.append(Finished(held, outcome, item, now - held.started_at))
-        if len(self._finished) == self._enough or self._is_idle():
+        seconds = now - held.started_at
+        self._prefetch.ended(seconds)
+        self._finished.append(Finished(held, outcome, item, seconds))
+        if len(self._finished) >= self._enough or self._is_idle():
             self._nudge()
 
     def note(self, held: Held, document: str) -> asyncio.Future[bool]:
@@ -193,7 +215,7 @@ class Completer:
 
     def due_in_s(self) -> float:
         """Return the seconds until it is time to write, if nothing else ends; infinity for never."""
-        if self._notes or self._returned:
+        if self._notes or self._returned or self._asked:
             return 0.0
         if not self._finished:
             return math.inf
@@ -214,6 +236,7 @@ class Completer:
             (self._finished, shipment.finished),
             (self._notes, shipment.notes),
             (self._returned, shipment.returned),
+            (self._asked, shipment.asked),
         ):
             while waiting and len(shipment) < most:
                 chosen.append(waiting.popleft())  # pyright: ignore[reportArgumentType]
@@ -225,6 +248,7 @@ class Completer:
         self._finished.extendleft(reversed(shipment.finished))
         self._notes.extendleft(reversed(shipment.notes))
         self._returned.extendleft(reversed(shipment.returned))
+        self._asked.extendleft(reversed(shipment.asked))
 
     def postpone(self, shipment: Shipment) -> None:
         """Send a shipment again later, each write alone: one of its rows is locked by somebody."""
@@ -235,6 +259,7 @@ class Completer:
             self._finished.extend(shipment.finished)
             self._notes.extend(shipment.notes)
             self._returned.extend(shipment.returned)
+            self._asked.extend(shipment.asked)
 
     def refused(self, shipment: Shipment, error: str) -> None:
         """Deal with a shipment that the database will not have, whatever the connection.
@@ -262,6 +287,7 @@ class Completer:
                 stored.set_result(False)
         for lease in shipment.returned:
             self._ledger.remove(lease.id, lease.attempts)
+        self._asked.extend(shipment.asked)
 
     def settle(self, shipment: Shipment, answer: Answer) -> None:
         """Draw the consequences of the database's answer."""
@@ -293,6 +319,26 @@ class Completer:
             if held is not None and held.started_at:
                 seconds = time.monotonic() - held.started_at
                 self._report(held, "returned" if is_ours else "lost", seconds)
+        for held, outcome in shipment.asked:
+            self._settled(held, outcome, answer.ends.get(held.task.id, ("", None))[0])
+
+    def _settled(self, held: Held, outcome: Outcome | None, status: str) -> None:
+        """Draw the consequences of a call of `complete_in`: did its transaction commit?"""
+        if status == "completed":
+            self._ledger.remove(*held.key)
+            self._metrics.completed.inc()
+            self._tally.completed += 1
+            self._report(held, "completed", time.monotonic() - held.started_at)
+            return
+        held.may_be_settled = False
+        if outcome is not None and outcome.success and status == "running":
+            outcome = failure(
+                held,
+                "tool_error",
+                "complete_in was called, but its transaction was not committed",
+                retryable=True,
+            )
+        self.finish(held, outcome)
 
     def settle_unknown(
         self, shipment: Shipment, ends: Mapping[str, tuple[str, str | None]]
@@ -330,6 +376,7 @@ class Completer:
             finished=[f for f in shipment.finished if f.item.id not in known],
             notes=shipment.notes,
             returned=shipment.returned,
+            asked=shipment.asked,
         )
 
     # -- what is told -------------------------------------------------------------------------

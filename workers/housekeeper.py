@@ -62,6 +62,7 @@ class Housekeeper:
         """Do everything that is due."""
         parts, now = self._parts, time.monotonic()
         parts.runner.stop_overdue()
+        self._look_after_held(now)
         self._fence(now)
         self._update_gauges()
         self._collect()
@@ -84,6 +85,8 @@ class Housekeeper:
             held = parts.ledger.find(lease.id, lease.attempts)
             if held is None or held.fate is not None:
                 continue
+            if held.may_be_settled and lease.status == "completed":
+                continue  # by its own tool, which is about to return
             fate = Fate.CANCELLED if lease.status == "cancelled" else Fate.LOST
             if held.key in parts.runner.running:
                 parts.runner.stop(held, fate)
@@ -131,6 +134,22 @@ class Housekeeper:
     def _is_unfinished(self, held: Held) -> bool:
         runner = self._parts.runner
         return held.key in runner.running or held in runner.ready
+
+    def _look_after_held(self, now: float) -> None:
+        """Hold less when runs take long, and give back what has waited for a slot for too long."""
+        parts = self._parts
+        parts.prefetch.look([now - held.started_at for held in parts.runner.running.values()])
+        ttl_s = parts.prefetch.ttl_s
+        if ttl_s is None:
+            return
+        waited = parts.runner.take_ready(before=now - ttl_s)
+        for held in waited:
+            parts.completer.give_back(held)
+        if waited:
+            log.info(
+                "Gave back tasks that waited too long for a slot",
+                extra={"event": "task.held_too_long", "count": len(waited)},
+            )
 
     # -- memory -------------------------------------------------------------------------------
 

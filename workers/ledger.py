@@ -48,10 +48,12 @@ class Held:
 
     Attributes:
         task: The task.
+        claimed_at: `time.monotonic()` before the claim was sent.
         leased_at: `time.monotonic()` before the claim or the latest renewal was sent.
         started_at: `time.monotonic()` when its run began; 0 = not yet.
         overdue_at: `time.monotonic()` when the run counts as hanging.
         has_begun: Whether the run took its first step; before that it can't be cancelled.
+        may_be_settled: Whether its tool may have stored the end by itself.
         has_note: Whether its row holds progress that a failure must not overwrite.
         work: The run, while there is one.
         fate: Why it was stopped, if it was.
@@ -60,10 +62,12 @@ class Held:
 
     task: ClaimedTask
     leased_at: float
+    claimed_at: float = 0.0
     started_at: float = 0.0
     overdue_at: float = math.inf
     has_begun: bool = False
     has_note: bool = False
+    may_be_settled: bool = False
     work: asyncio.Task[None] | None = None
     fate: Fate | None = None
     stop: Flag = field(default_factory=Flag)

@@ -21,6 +21,7 @@ class Options:
         types: Take only tasks of these types; empty = all.
         domains: Take only tasks of these domains; empty = all.
         exit_on_db_loss: End with 69 instead of waiting for a lost database.
+        exit_on_epoch_change: Drain and end with 75 instead of following a new epoch.
         startup_timeout_s: How long to try to connect at first, in seconds.
         metrics_textfile: Where to leave the metrics for a textfile collector.
         index: Number of this worker on its host, part of its name.
@@ -33,6 +34,7 @@ class Options:
     types: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     exit_on_db_loss: bool = False
+    exit_on_epoch_change: bool = False
     startup_timeout_s: float = 30.0
     metrics_textfile: str | None = None
     index: int = 1
@@ -54,7 +56,7 @@ def check(settings: Settings, options: Options) -> None:
         "DISPATCHER_CONCURRENCY": (settings.dispatcher_concurrency, 1),
         "CLAIM_BATCH_SIZE": (settings.claim_batch_size, 1),
         "DISPATCHER_FLUSH_N": (settings.dispatcher_flush_n, 1),
-        "DISPATCHER_PREFETCH": (settings.dispatcher_prefetch, -1),
+        "DISPATCHER_PREFETCH": (settings.dispatcher_prefetch or 0, 0),
         "DISPATCHER_COUNT": (settings.dispatcher_count, 1),
         "MAX_TASK_ATTEMPTS": (settings.max_task_attempts, 1),
         "TASK_REAP_BATCH": (settings.task_reap_batch, 1),
@@ -85,13 +87,6 @@ def check(settings: Settings, options: Options) -> None:
     folder = Path(options.metrics_textfile or ".").absolute().parent
     if not folder.is_dir():
         raise ConfigError(f"--metrics-textfile: there is no folder {folder}")
-
-
-def prefetch(settings: Settings) -> int:
-    """Return how many tasks are held beside the running ones."""
-    if settings.dispatcher_prefetch >= 0:
-        return settings.dispatcher_prefetch
-    return 2 * settings.dispatcher_concurrency
 
 
 def silence_s(settings: Settings) -> float:

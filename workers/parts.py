@@ -15,6 +15,7 @@ from workers.ledger import Ledger
 from workers.link import Link
 from workers.metrics import Metrics
 from workers.options import Options
+from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.runner import Runner
 from workers.sdnotify import Notifier
@@ -33,6 +34,7 @@ class Parts:
     instance: Instance
     executor: Executor
     ledger: Ledger
+    prefetch: Prefetch
     runner: Runner
     completer: Completer
     gate: Gate

@@ -8,7 +8,6 @@ import faulthandler
 import gc
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -16,13 +15,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from seedcore.agent.executor import Executor
 from seedcore.agent.registry import load as load_tools
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
-from seedcore.registry.port import Instance, Unregistered
+from seedcore.registry.port import Instance
+from seedcore.registry.registered import instance_of
+from seedcore.task import plan_guard
 from seedcore.task.engine import Engine
 from seedcore.task.exchange import Filter, Owner
 from seedcore.task.lease import LeaseKeeper, Lost
@@ -41,6 +43,7 @@ from workers.metrics import Metrics
 from workers.nudge import Nudge
 from workers.options import Options
 from workers.parts import Parts
+from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.report import Reporter
 from workers.runner import Runner
@@ -54,6 +57,7 @@ log = logging.getLogger(__name__)
 
 EXIT_DEADLINE = 1
 EXIT_TIMEOUT = 6
+EXIT_EPOCH_CHANGED = 75
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ class Ended:
     """How a run ended.
 
     Attributes:
-        exit_code: 0 drained; 1 the drain deadline passed; 6 `until_empty` took too long; else the
-            code of the error that ended it.
+        exit_code: 0 drained; 1 the drain deadline passed; 6 `until_empty` took too long; 75 the epoch
+            changed and that was to end it; else the code of the error that ended it.
         summary: What a bounded run did; None for others.
     """
 
@@ -108,7 +112,7 @@ class QueueWorker:
     Args:
         settings: What holds for all workers.
         options: What this run was asked to do.
-        instance: How it reports to the runtime registry. Default: it does not.
+        instance: How it reports to the runtime registry. Default: as the settings say.
     """
 
     def __init__(
@@ -117,20 +121,30 @@ class QueueWorker:
         self._settings = settings
         self._options = options
         logical_id = f"queue@{socket.gethostname()}-{options.index}"
+        self._instance = instance or instance_of(
+            settings,
+            logical_id,
+            may_beat=self._is_progressing,
+            on_epoch=self._epoch_changed,
+            on_drain=lambda: self._ask_to_stop("asked to drain"),
+        )
         self._owner = Owner(
-            id=f"{logical_id}@{secrets.token_hex(4)}",
+            id=f"{logical_id}@{self._instance.instance_id.hex[:8]}",
             logical_id=logical_id,
             lease_s=settings.task_lease_s,
             max_attempts=settings.max_task_attempts,
             filter=Filter(list(options.types) or None, list(options.domains) or None),
         )
         self.is_stuck = False
-        self._instance: Instance = instance or Unregistered()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = Stop()
+        self._housekeeper: Housekeeper | None = None
         self._conninfo = Whereabouts(settings, f"seedcore worker {logical_id}")
 
     async def run(self) -> Ended:
         """Start, work, end; see `run`."""
         logs.identify(worker=self._owner.logical_id, instance_id=self._owner.id)
+        self._loop = asyncio.get_running_loop()
         parts, listener = self._build()
         housekeeper = Housekeeper(parts)
         self._housekeeper = housekeeper
@@ -139,9 +153,9 @@ class QueueWorker:
         helpers: list[asyncio.Task[None]] = []
         self._take_signals(parts, reporter)
         try:
-            self._instance.start()
             await self._wait_for_database(parts.stop)
             await health.start()
+            self._instance.start(health.address)
             parts.renewer.start()
             watching: list[Any] = [parts.watchdog.run(), housekeeper.run()]
             if listener is not None:
@@ -158,7 +172,8 @@ class QueueWorker:
         nudge = Nudge()
         metrics, tally = Metrics(owner.logical_id), Tally()
         concurrency = settings.dispatcher_concurrency
-        ledger = Ledger(concurrency + rules.prefetch(settings))
+        prefetch = Prefetch(settings, rules.silence_s(settings))
+        ledger = Ledger(concurrency + prefetch.now)
         executor = Executor(load_tools(settings), settings)
         metrics.watch_calls(executor.calls)
         completer = Completer(
@@ -167,16 +182,21 @@ class QueueWorker:
             metrics=metrics,
             tally=tally,
             nudge=nudge,
+            prefetch=prefetch,
             is_idle=lambda: runner.is_idle,
             has_ready=lambda: bool(runner.ready),
         )
         runner = Runner(
-            executor, settings, finished=completer.finish, store_progress=completer.note
+            executor,
+            settings,
+            finished=completer.finish,
+            store_progress=completer.note,
+            owner=owner.id,
         )
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)
         claimer = Claimer(
-            link, ledger, runner, completer, gate, nudge, settings, options, metrics, tally,
+            link, ledger, runner, completer, prefetch, gate, nudge, settings, options, metrics, tally,
             can_listen=settings.use_listen_notify,
         )  # fmt: skip
         interval_s = rules.renewal_interval_s(settings)
@@ -188,7 +208,7 @@ class QueueWorker:
             keeper,
             ledger,
             interval_s=interval_s,
-            lost=lambda leases: _tell(loop, self._housekeeper.lost, leases),
+            lost=lambda leases: _tell(loop, self._lost, leases),
         )
         parts = Parts(
             settings=settings,
@@ -197,6 +217,7 @@ class QueueWorker:
             instance=self._instance,
             executor=executor,
             ledger=ledger,
+            prefetch=prefetch,
             runner=runner,
             completer=completer,
             gate=gate,
@@ -207,7 +228,7 @@ class QueueWorker:
             metrics=metrics,
             tally=tally,
             notifier=Notifier(),
-            stop=Stop(),
+            stop=self._stop,
         )
         listener = None
         if settings.use_listen_notify:
@@ -237,7 +258,20 @@ class QueueWorker:
 
     def _look_at_schema(self) -> None:
         name = f"seedcore worker {self._owner.logical_id}"
-        connect(self._settings, application_name=name, check_schema=True).close()
+        connection = connect(self._settings, application_name=name, check_schema=True)
+        with contextlib.closing(connection):
+            findings = plan_guard.check(connection)
+        for finding in findings:
+            log.warning(
+                "A statement of the engine does not find its index",
+                extra={
+                    "event": "plan.unfit",
+                    "index": finding.index,
+                    "problem": finding.problem,
+                    "evidence": finding.evidence,
+                    "cure": finding.cure,
+                },
+            )
 
     # -- working ------------------------------------------------------------------------------
 
@@ -254,7 +288,7 @@ class QueueWorker:
             extra={
                 "event": "worker.started",
                 "concurrency": self._settings.dispatcher_concurrency,
-                "prefetch": rules.prefetch(self._settings),
+                "prefetch": "auto" if parts.prefetch.ttl_s else parts.prefetch.now,
                 "lease_s": self._settings.task_lease_s,
                 "renew_s": rules.renewal_interval_s(self._settings),
                 "tools": len(parts.executor.registry),
@@ -283,6 +317,8 @@ class QueueWorker:
         code = 0 if is_clean else EXIT_DEADLINE
         if parts.stop.reason == "timeout":
             code = EXIT_TIMEOUT
+        elif is_clean and parts.stop.reason == "epoch changed":
+            code = EXIT_EPOCH_CHANGED
         if not self._options.is_bounded:
             return Ended(code)
         try:
@@ -335,6 +371,28 @@ class QueueWorker:
             },
         )
         logs.flush()
+
+    # -- what the registry asks for, in its own thread -----------------------------------------
+
+    def _is_progressing(self) -> bool:
+        return self._housekeeper is None or self._housekeeper.is_progressing
+
+    def _epoch_changed(self, epoch: UUID) -> None:
+        log.warning(
+            "The epoch changed; registered for the new one",
+            extra={"event": "registry.epoch_changed", "epoch": str(epoch)},
+        )
+        if self._options.exit_on_epoch_change:
+            self._ask_to_stop("epoch changed")
+
+    def _ask_to_stop(self, reason: str) -> None:
+        assert self._loop is not None  # noqa: S101 - it runs, or nobody had registered
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop.ask, reason)
+
+    def _lost(self, leases: list[Lost]) -> None:
+        if self._housekeeper is not None:
+            self._housekeeper.lost(leases)
 
     # -- signals ------------------------------------------------------------------------------
 

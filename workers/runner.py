@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +34,7 @@ class Runner:
         executor: Runs one task.
         settings: Concurrency and time limits.
         finished: Called with every run's end; None as outcome when it was stopped from outside.
+        owner: Who holds the leases.
         store_progress: Stores a document in the result of a running task, under the fence.
     """
 
@@ -43,11 +45,13 @@ class Runner:
         *,
         finished: Finished,
         store_progress: StoreProgress,
+        owner: str = "",
     ) -> None:
         self._executor = executor
         self._settings = settings
         self._finished = finished
         self._store_progress = store_progress
+        self._owner = owner
         self._concurrency = settings.dispatcher_concurrency
         self.ready: deque[Held] = deque()
         self.running: dict[tuple[str, int], Held] = {}
@@ -66,10 +70,15 @@ class Runner:
         """Take on claimed tasks, in the order in which they are to start; see `start`."""
         self.ready.extend(held)
 
-    def take_ready(self) -> list[Held]:
-        """Hand out what has not started, for giving it back."""
-        waiting = list(self.ready)
-        self.ready.clear()
+    def take_ready(self, before: float = math.inf) -> list[Held]:
+        """Hand out what has not started, for giving it back.
+
+        Args:
+            before: Only what was claimed before this `time.monotonic()`.
+        """
+        waiting: list[Held] = []
+        while self.ready and self.ready[0].claimed_at < before:
+            waiting.append(self.ready.popleft())
         return waiting
 
     def drop(self, held: Held) -> None:
@@ -139,7 +148,11 @@ class Runner:
             return await self._store_progress(held, document)
 
         return await self._executor.run(
-            task, deadline=deadline, on_progress=keep, cancelled=held.stop
+            task,
+            deadline=deadline,
+            on_progress=keep,
+            cancelled=held.stop,
+            settling=_Settling(self._owner, held),
         )
 
     def _stopped(self, held: Held) -> Outcome | None:
@@ -150,6 +163,20 @@ class Runner:
             seconds = time.monotonic() - held.started_at
             return _cut_off(held, "timeout", f"still running after {seconds:.1f} s")
         return None
+
+
+class _Settling:
+    """A held lease, for a tool that completes its task by itself."""
+
+    __slots__ = ("_held", "owner")
+
+    def __init__(self, owner: str, held: Held) -> None:
+        self.owner = owner
+        self._held = held
+
+    def begun(self) -> None:
+        """Note that the database must be asked how the task ended."""
+        self._held.may_be_settled = True
 
 
 def _cut_off(held: Held, error_type: str, error: str) -> Outcome:

@@ -54,16 +54,58 @@ def queue_unit(settings: Settings, request: Request) -> str:
         f"TimeoutStartSec={int(request.startup_timeout_s) + 30}",
         f"TimeoutStopSec={stop_s}",
         "KillMode=mixed",
+        *_restarts(),
+        *_limits(settings, request),
+        "",
+        "[Install]",
+        _wanted_by(request),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def reaper_unit(settings: Settings, request: Request) -> str:
+    """Return the text of `seedcore-registry-reaper.service`; one on each of two hosts is enough.
+
+    Raises:
+        UsageError: A path can't be written into a unit.
+    """
+    lines = [
+        "# seedcore-registry-reaper.service: one leads, others stand by.",
+        "[Unit]",
+        "Description=SeedCore registry reaper",
+        "After=network-online.target postgresql.service",
+        "Wants=network-online.target",
+        "StartLimitIntervalSec=300",
+        "StartLimitBurst=10",
+        "",
+        "[Service]",
+        "Type=notify",
+        "NotifyAccess=main",
+        f"ExecStart={_word(request.program)} worker registry-reaper --log-format json",
+        *_environment(settings, request),
+        f"WatchdogSec={max(60, int(3 * settings.maintenance_interval_s))}",
+        f"TimeoutStartSec={int(request.startup_timeout_s) + 30}",
+        f"TimeoutStopSec={_STOP_MARGIN_S}",
+        *_restarts(),
+        *_limits(settings, request),
+        "",
+        "[Install]",
+        _wanted_by(request),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _restarts() -> list[str]:
+    return [
         "Restart=always",
         "RestartSec=2",
         "# Wrong usage and wrong configuration don't get better by trying again.",
         "RestartPreventExitStatus=2 78",
-        *_limits(settings, request),
-        "",
-        "[Install]",
-        f"WantedBy={'default.target' if request.for_user else 'multi-user.target'}",
     ]
-    return "\n".join(lines) + "\n"
+
+
+def _wanted_by(request: Request) -> str:
+    return f"WantedBy={'default.target' if request.for_user else 'multi-user.target'}"
 
 
 def _environment(settings: Settings, request: Request) -> list[str]:

@@ -151,6 +151,16 @@ class Attempt:
         if not holds:
             raise Failure("lease_expired", f"{request.name} was not started, the lease is lost")
 
+    def completed(self, value: object) -> str:
+        """Return the document that is stored if the call that runs now ends with this value."""
+        record = self._records[-1]
+        so_far = record.copy()
+        record.update(ok=True, value=value)
+        try:
+            return self._envelope(None)[1]
+        finally:
+            record.update(so_far)
+
     def outcome(self, failure: Failure | None, max_bytes: int) -> Outcome:
         """Write the envelope."""
         built, document = self._envelope(failure)

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from seedcore.agent.arguments import BadArguments
+from seedcore.agent.attempt import Attempt
+from seedcore.agent.completion import Completion, Settling
 from seedcore.agent.context import Flag, Submitter, ToolContext, ToolLog
 from seedcore.agent.definition import Tool, ToolError
 from seedcore.agent.eager import first_step
@@ -42,6 +44,8 @@ class Surroundings:
         submitter: What `ctx.submit()` uses.
         cancelled: Set when nobody waits for the outcome any more.
         value_max_bytes: Largest value of one call, as JSON.
+        record: The attempt, for a call that completes the task by itself.
+        settling: Its lease.
     """
 
     task_id: str
@@ -53,6 +57,8 @@ class Surroundings:
     submitter: Submitter | None
     cancelled: Flag | None
     value_max_bytes: int
+    record: Attempt | None = None
+    settling: Settling | None = None
 
 
 def check_arguments(tool: Tool[..., Any], args: object) -> dict[str, Any]:
@@ -249,4 +255,7 @@ def _context(tool: Tool[..., Any], index: int, around: Surroundings) -> ToolCont
         _ends_at=ends_at,
         _flag=around.cancelled,
         _submitter=around.submitter,
+        _completion=Completion(around.record, around.settling, index, around.value_max_bytes)
+        if around.record is not None
+        else None,
     )

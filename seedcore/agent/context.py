@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
+    import psycopg
+
+    from seedcore.agent.completion import Completion
     from seedcore.task.model import NewTask, Submitted
 
 _log = logging.getLogger("seedcore.tool")
@@ -80,6 +83,7 @@ class ToolContext:
     _flag: Flag | None = field(default=None, repr=False)
     _given_up: bool = False
     _submitter: Submitter | None = field(default=None, repr=False)
+    _completion: Completion | None = field(default=None, repr=False)
     _submitted: int = 0
 
     def time_left(self) -> float:
@@ -99,6 +103,44 @@ class ToolContext:
     def give_up(self) -> None:
         """Make `cancelled()` true from now on."""
         self._given_up = True
+
+    def complete_in(self, conn: psycopg.Connection[Any], result: Any = None) -> None:
+        """Complete the task in the transaction that is open on `conn`, and that you commit.
+
+        What the tool wrote in it and the task's result are stored together, or neither is: a crash
+        before the commit runs the task again, one right after it does not. The call must be the
+        task's last; what the function returns afterwards is ignored.
+
+            with psycopg.connect(url) as conn:
+                conn.execute("INSERT INTO invoices …")
+                ctx.complete_in(conn, {"invoice": number})
+
+        Args:
+            conn: A psycopg connection to the tasks' database.
+            result: What would otherwise be returned.
+
+        Raises:
+            Conflict: The task is no longer this worker's: let it out of the block, which rolls back.
+            UsageError: It is not the last call, no transaction can be open, or the result is not
+                JSON or too large.
+        """
+        self._completing().complete_in(conn, result)
+
+    async def complete_in_async(
+        self, conn: psycopg.AsyncConnection[Any], result: Any = None
+    ) -> None:
+        """Do what `complete_in` does, in a coroutine on an asynchronous connection."""
+        await self._completing().complete_in_async(conn, result)
+
+    def _completing(self) -> Completion:
+        if self._completion is None:
+            from seedcore.errors import UsageError
+
+            raise UsageError(
+                "only the task of a worker can be completed, and this call is none's",
+                code="task.not_claimed",
+            )
+        return self._completion
 
     def submit(
         self,

@@ -21,6 +21,7 @@ from seedcore.agent.attempt import (
     milliseconds_since,
 )
 from seedcore.agent.call import Surroundings, check_arguments, make_call
+from seedcore.agent.completion import Settling
 from seedcore.agent.context import Flag
 from seedcore.agent.definition import NAME_MAX
 from seedcore.agent.failure import Failure
@@ -94,6 +95,7 @@ class Executor:
         deadline: float | None = None,
         on_progress: OnProgress | None = None,
         cancelled: Flag | None = None,
+        settling: Settling | None = None,
     ) -> Outcome:
         """Run one attempt.
 
@@ -107,6 +109,7 @@ class Executor:
             on_progress: Stores the start mark of an `at_most_once` call; without it such a call is
                 not made.
             cancelled: Set when nobody waits for the outcome any more.
+            settling: The lease, for a tool that completes the task by itself.
 
         Returns:
             The outcome; whatever a tool does ends in one.
@@ -130,6 +133,8 @@ class Executor:
                 submitter=self._submitter,
                 cancelled=cancelled,
                 value_max_bytes=self.settings.result_max_bytes,
+                record=attempt,
+                settling=settling,
             )
             for index, request in enumerate(requests):
                 if cancelled is not None and cancelled.is_set():

@@ -7,7 +7,7 @@ from typing import Any
 
 from seedcore.config.masking import mask
 from seedcore.config.settings import Settings, fields
-from seedcore.config.values import environment_names, from_text, kind, nearest
+from seedcore.config.values import environment_names, from_text, kind, nearest, shown as written
 from seedcore.errors import ConfigError, NotFound
 
 
@@ -35,9 +35,11 @@ def describe(
         rows.append(
             {
                 "key": field.name,
-                "value": mask(field.name, value) if field.metadata["secret"] else value,
+                "value": mask(field.name, value)
+                if field.metadata["secret"]
+                else written(field, value),
                 "origin": origin or "default",
-                "default": field.default,
+                "default": written(field, field.default),
                 "unit": field.metadata["unit"],
                 "environment": list(environment_names(field)),
                 "meaning": field.metadata["meaning"],
@@ -78,12 +80,13 @@ def _schema_of(field: Any) -> dict[str, Any]:
     rule: dict[str, Any] = {"description": field.metadata["meaning"]}
     name = types[kind(field)]
     # Numbers with a unit may be written with it (`5m`, `64KiB`); lists of words as arrays.
-    rule["type"] = [name, "string"] if field.metadata["unit"] else name
+    takes_words = field.metadata["unit"] or field.metadata["unset"]
+    rule["type"] = [name, "string"] if takes_words else name
     if name == "string" and "comma-separated" in field.metadata["meaning"]:
         rule["type"] = ["string", "array"]
         rule["items"] = {"type": "string"}
-    if field.default is not None:
-        rule["default"] = field.default
+    if (default := written(field, field.default)) is not None:
+        rule["default"] = default
     if field.metadata["choices"]:
         rule["enum"] = list(field.metadata["choices"])
     if field.metadata["least"] is not None:

@@ -22,6 +22,7 @@ def setting(
     choices: tuple[str, ...] = (),
     least: float | None = None,
     most: float | None = None,
+    unset: str | None = None,
     project: bool = True,
 ) -> Any:
     """Declare one setting.
@@ -35,6 +36,7 @@ def setting(
         choices: The only values allowed; compared without case.
         least: Smallest number allowed.
         most: Largest number allowed.
+        unset: The word for no value, of a setting whose default is none.
         project: Whether `./seedcore.toml` may set it. Not what runs code, opens the network or reads
             files: a folder that somebody else prepared must not decide that.
     """
@@ -48,6 +50,7 @@ def setting(
             "choices": choices,
             "least": least,
             "most": most,
+            "unset": unset,
             "project": project,
         },
     )
@@ -101,8 +104,11 @@ class Settings:
     dispatcher_concurrency: int = setting(
         16, "tasks that run at the same time in one worker", least=1
     )
-    dispatcher_prefetch: int = setting(
-        -1, "tasks held beside the running ones; -1 = twice the concurrency", least=-1
+    dispatcher_prefetch: int | None = setting(
+        None,
+        "tasks held beside the running ones; auto = many while they are short",
+        least=0,
+        unset="auto",
     )
     empty_sleep_seconds: float = setting(
         0.05, "least pause after an empty claim", unit="s", least=0.001
@@ -120,7 +126,7 @@ class Settings:
     use_listen_notify: bool = setting(True, "wake up by notification; 0 = poll only")
     tasks_notify_channel: str = setting("tasks_new", "notification channel")
     watchdog_interval: float = setting(30.0, "pause between watchdog ticks", unit="s", least=0.1)
-    dispatcher_flush_n: int = setting(32, "outcomes written together at most", least=1)
+    dispatcher_flush_n: int = setting(500, "outcomes written together at most", least=1)
     dispatcher_flush_ms: float = setting(
         10.0, "longest wait of an outcome for others", unit="ms", least=0
     )
@@ -166,6 +172,26 @@ class Settings:
         "",
         "hosts that http.request may call, comma-separated; empty = no such tool",
         project=False,
+    )
+
+    # Registry
+    enable_runtime_registry: bool = setting(True, "report to the runtime registry")
+    registry_beat_sec: float = setting(
+        5.0, "pause between signs of life", unit="s", least=0.05, most=3600
+    )
+    cluster_epoch: str | None = setting(
+        None, "epoch that instances belong to; empty = the current one"
+    )
+    auto_epoch: bool = setting(
+        True, "make the first epoch where there is none", "SEEDCORE_AUTO_EPOCH"
+    )
+    ray_node_id: str | None = setting(None, "name of this machine; empty = its host name")
+    pod_ip: str | None = setting(None, "address of this machine; empty = as its routes say")
+    reconcile_grace_s: float = setting(
+        15.0, "silence after which the reaper declares an instance dead", unit="s", least=0.1
+    )
+    maintenance_interval_s: float = setting(
+        15.0, "pause between passes of the registry's reaper", unit="s", least=0.05
     )
 
     # Health and logs

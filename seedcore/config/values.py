@@ -33,6 +33,8 @@ def from_text(field: Field, text: str) -> Any:
     """
     word = text.strip()
     wanted = kind(field)
+    if word.lower() == field.metadata["unset"]:
+        return None
     if wanted == "bool":
         if word.lower() in _TRUE or word.lower() in _FALSE:
             return word.lower() in _TRUE
@@ -69,6 +71,11 @@ def from_toml(field: Field, value: Any) -> Any:
     raise ValueError(f"{value!r} is not {names[wanted]}")
 
 
+def shown(field: Field, value: Any) -> Any:
+    """Return a value as a person would write it."""
+    return field.metadata["unset"] if value is None else value
+
+
 def nearest(word: str, known: list[str]) -> str | None:
     """Return the known word that was probably meant."""
     found = difflib.get_close_matches(word.lower(), known, n=1)
@@ -86,7 +93,8 @@ def _number(field: Field, word: str) -> int | float:
                 return size(word)
             if unit == "MB":
                 return size(word) // 1_000_000
-            raise ValueError(f"{word!r} is not a whole number") from None
+            other = f", nor {field.metadata['unset']!r}" if field.metadata["unset"] else ""
+            raise ValueError(f"{word!r} is not a whole number{other}") from None
     try:
         number = float(word)
     except ValueError:

@@ -185,7 +185,8 @@ SELECT l.lane, l.paused, d.id, d.seconds,
          FROM generate_series(10, 0, -1) AS p (priority)
         CROSS JOIN LATERAL (
               SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
-               WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph' AND t.priority = p.priority
+               WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph'
+                 AND t.concurrency_key IS NULL AND t.priority = p.priority
                  AND coalesce(t.run_after, t.created_at) <= clock_timestamp()
                  AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
                ORDER BY coalesce(t.run_after, t.created_at) LIMIT 1) AS f
@@ -195,7 +196,8 @@ SELECT l.lane, l.paused, d.id, d.seconds,
          FROM generate_series(10, 0, -1) AS p (priority)
         CROSS JOIN LATERAL (
               SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
-               WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.priority = p.priority
+               WHERE t.status IN ('queued', 'retry') AND t.type = 'graph'
+                 AND t.concurrency_key IS NULL AND t.priority = p.priority
                  AND coalesce(t.run_after, t.created_at) <= clock_timestamp()
                  AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
                ORDER BY coalesce(t.run_after, t.created_at) LIMIT 1) AS f
@@ -222,11 +224,11 @@ SELECT l.lane, l.reason, l.changed_by, extract(epoch FROM clock_timestamp() - l.
 -- Only the head of each lane is read, so that a backlog of millions costs no more.
 SELECT h.type, count(*) AS tasks, (array_agg(h.id))[1] AS id
   FROM ((SELECT t.id, t.type, t.params FROM tasks t
-          WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph'
+          WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)
         UNION ALL
         (SELECT t.id, t.type, t.params FROM tasks t
-          WHERE t.status IN ('queued', 'retry') AND t.type = 'graph'
+          WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)) AS h
  WHERE jsonb_typeof(h.params -> 'tool_calls') IS DISTINCT FROM 'array'
     OR h.params -> 'tool_calls' = '[]'
@@ -237,11 +239,11 @@ SELECT h.type, count(*) AS tasks, (array_agg(h.id))[1] AS id
 -- Tools that tasks about to be claimed call by name.
 SELECT c.call ->> 'name' AS name, count(*) AS tasks, (array_agg(h.id))[1] AS id
   FROM ((SELECT t.id, t.params FROM tasks t
-          WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph'
+          WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)
         UNION ALL
         (SELECT t.id, t.params FROM tasks t
-          WHERE t.status IN ('queued', 'retry') AND t.type = 'graph'
+          WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)) AS h
  CROSS JOIN LATERAL jsonb_array_elements(
        CASE WHEN jsonb_typeof(h.params -> 'tool_calls') = 'array' THEN h.params -> 'tool_calls' ELSE '[]' END)

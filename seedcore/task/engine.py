@@ -8,7 +8,9 @@ shared by a whole batch.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString, NamedTuple, TypeVar
 
 import psycopg
@@ -26,6 +28,7 @@ from seedcore.task.exchange import (
     LeftOver,
     Note,
     Owner,
+    Position,
     Success,
 )
 from seedcore.task.wire import Call, Wire
@@ -132,6 +135,8 @@ class Engine:
             returned = _leases(owner, batch.returned)
             returned["default_max"] = str(self._owner.max_attempts)
             calls["returned"] = Call(queries.give_back, returned)
+        if batch.asked:
+            calls["ends"] = Call(queries.own_ends, _leases(owner, batch.asked))
         if batch.declare:
             calls["declared"] = Call(
                 queries.declare_waiting, {"owner": owner}, ends_transaction=True
@@ -139,7 +144,12 @@ class Engine:
         elif batch.withdraw:
             calls["withdrawn"] = Call(queries.withdraw_waiting, {"owner": owner})
         if batch.limit > 0:
-            calls["claimed"] = Call(queries.claim, {**self._claim, "limit": str(batch.limit)})
+            if batch.measure:
+                calls["began"] = Call(queries.clock, {})
+            claim = {**self._claim, **_floors(batch.floors), "limit": str(batch.limit)}
+            calls["claimed"] = Call(queries.claim, claim)
+            if batch.measure:
+                calls["ended"] = Call(queries.clock, {})
         if batch.ask_next:
             calls["next_due"] = Call(queries.next_due, {})
         return Sent(tuple(calls), self._wire.send(list(calls.values())))
@@ -224,19 +234,40 @@ def _answer(rows: Mapping[str, list[Any]]) -> Answer:
     claimed = [ClaimedTask(*row) for row in rows.get("claimed", ())]
     claimed.sort(key=_claim_order)
     next_due = rows.get("next_due")
+    began, ended = rows.get("began"), rows.get("ended")
     return Answer(
         completed=frozenset(row[0] for row in rows.get("completed", ())),
         decided={row[0]: (row[1], row[2]) for row in rows.get("decided", ())},
         returned=frozenset(row[0] for row in rows.get("returned", ())),
         noted=frozenset(row[0] for row in rows.get("noted", ())),
+        ends={row[0]: (row[1], row[2]) for row in rows.get("ends", ())},
         claimed=claimed,
         next_due_s=next_due[0][0] if next_due else None,
+        now=began[0][0] if began else None,
+        claim_s=ended[0][1] - began[0][1] if began and ended else None,
     )
 
 
 def _claim_order(task: ClaimedTask) -> tuple[int, float, str]:
     """RETURNING has no order; this is the order of the claim's index."""
     return (-task.priority, task.due_at, task.id)
+
+
+def _floors(floors: Sequence[Position] | None) -> dict[str, str | None]:
+    if floors is None:
+        return {"floor_at": None, "floor_id": None}
+    return {
+        "floor_at": _array(_time(floor.due_at) for floor in floors),
+        "floor_id": _array(floor.id for floor in floors),
+    }
+
+
+def _time(seconds: float) -> str:
+    """Return a Unix time as PostgreSQL reads it, to its own precision."""
+    if seconds == -math.inf:
+        return "-infinity"
+    moment = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=round(seconds * 1_000_000))
+    return f'"{moment.isoformat()}"'
 
 
 def _leases(

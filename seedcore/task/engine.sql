@@ -18,7 +18,12 @@ SELECT id::text, type, description, domain, params::text, attempts, max_attempts
        drift_score, lapses
   FROM tasks_claim(p_lane => 'queue', p_owner => %(owner)s, p_limit => %(limit)s::int,
                    p_lease_s => %(lease_s)s::float8, p_locked_by => %(locked_by)s,
-                   p_types => %(types)s::text[], p_domains => %(domains)s::text[])
+                   p_types => %(types)s::text[], p_domains => %(domains)s::text[],
+                   p_floor_at => %(floor_at)s::timestamptz[], p_floor_id => %(floor_id)s::uuid[])
+
+-- clock --
+-- When this transaction began, and how long ago that is.
+SELECT extract(epoch FROM now())::float8, extract(epoch FROM clock_timestamp() - now())::float8
 
 -- complete --
 -- Write results of finished tasks; rows whose lease is lost do not come back.
@@ -67,18 +72,20 @@ ON CONFLICT (lane, worker) DO UPDATE SET since = excluded.since
 DELETE FROM queue_waiters WHERE lane = 'queue' AND worker = %(owner)s
 
 -- next_due --
--- Seconds until the next task of the lane becomes due; one index descent per priority.
-SELECT extract(epoch FROM min(first.due) - now())::float8
-  FROM generate_series(0, 10) AS level(priority)
- CROSS JOIN LATERAL (
-       SELECT coalesce(run_after, created_at) AS due
-         FROM tasks
-        WHERE status IN ('queued', 'retry')
-          AND type <> 'graph'
-          AND tasks.priority = level.priority
-          AND coalesce(run_after, created_at) > now()
-        ORDER BY coalesce(run_after, created_at), id
-        LIMIT 1) AS first
+-- Seconds until the next task of the lane becomes due; one index descent per status. A limit of the lane
+-- that is used up may end earlier.
+SELECT least(extract(epoch FROM min(first.due) - now())::float8, queue_next_token_s('queue'))
+  FROM ((SELECT run_after AS due
+           FROM tasks
+          WHERE status = 'queued' AND type <> 'graph' AND run_after > now()
+          ORDER BY run_after
+          LIMIT 1)
+         UNION ALL
+        (SELECT run_after
+           FROM tasks
+          WHERE status = 'retry' AND type <> 'graph' AND run_after > now()
+          ORDER BY run_after
+          LIMIT 1)) AS first
 
 -- is_drained --
 -- Whether no task of the lane can still run: none is due, delayed or running anywhere.
@@ -153,21 +160,38 @@ SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.p
 SELECT seedcore_setting('notify_channel', %(fallback)s)
 
 -- queue_ages --
--- Age of the oldest due task per status, for the gauge; one worker of a database asks.
-SELECT state.status, coalesce(extract(epoch FROM now() - min(first.since)), 0)::float8
-  FROM (VALUES ('queued'), ('retry')) AS state(status)
-  LEFT JOIN generate_series(0, 10) AS level(priority) ON true
-  LEFT JOIN LATERAL (
-       SELECT coalesce(run_after, created_at) AS since
+-- Age of the oldest due task per status, for the gauge. Tasks with a concurrency key are ordered by key, so
+-- of those that are queued the first thousand stand for all.
+SELECT 'queued', coalesce(extract(epoch FROM now() - min(oldest.due)), 0)::float8
+  FROM ((SELECT first.due
+           FROM generate_series(0, 10) AS level(priority)
+          CROSS JOIN LATERAL (
+                SELECT coalesce(run_after, created_at) AS due
+                  FROM tasks
+                 WHERE status IN ('queued', 'retry')
+                   AND status = 'queued'
+                   AND type <> 'graph'
+                   AND concurrency_key IS NULL
+                   AND tasks.priority = level.priority
+                   AND coalesce(run_after, created_at) <= now()
+                 ORDER BY coalesce(run_after, created_at), id
+                 LIMIT 1) AS first)
+         UNION ALL
+        (SELECT coalesce(run_after, created_at)
+           FROM tasks
+          WHERE status IN ('queued', 'retry')
+            AND status = 'queued'
+            AND task_lane(type) = 'queue'
+            AND concurrency_key IS NOT NULL
+            AND coalesce(run_after, created_at) <= now()
+          LIMIT 1000)) AS oldest
+ UNION ALL
+SELECT 'retry', coalesce(extract(epoch FROM now() - (
+       SELECT run_after
          FROM tasks
-        WHERE status IN ('queued', 'retry')
-          AND status::text = state.status
-          AND type <> 'graph'
-          AND tasks.priority = level.priority
-          AND coalesce(run_after, created_at) <= now()
-        ORDER BY coalesce(run_after, created_at), id
-        LIMIT 1) AS first ON true
- GROUP BY state.status
+        WHERE status = 'retry' AND type <> 'graph' AND run_after <= now()
+        ORDER BY run_after
+        LIMIT 1)), 0)::float8
  UNION ALL
 SELECT 'running', coalesce(extract(epoch FROM now() - min(locked_at)), 0)::float8
   FROM tasks

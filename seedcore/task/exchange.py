@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(slots=True, eq=False)
@@ -95,12 +96,32 @@ class Filter:
     domains: list[str] | None = None
 
 
+PRIORITIES = 11
+"""How many there are: 0 to 10."""
+
+
+class Position(NamedTuple):
+    """A place in the order in which a priority's tasks are claimed; by default before all of them.
+
+    Attributes:
+        due_at: Unix time; minus infinity = always.
+        id: UUID text; the order of tasks that are due at the same time.
+    """
+
+    due_at: float = -math.inf
+    id: str = "00000000-0000-0000-0000-000000000000"
+
+
 @dataclass(slots=True, kw_only=True)
 class Batch:
     """What one round trip carries.
 
     Attributes:
+        asked: Attempts whose end is to be told, because their tools may have stored it themselves.
         limit: How many tasks to claim at most; 0 = no claim.
+        floors: The position for each priority, lowest first, behind which tasks are claimed; None =
+            from the beginning.
+        measure: Also learn how long the claim takes in the database.
         declare: Ask submitters for a notification, and commit that before looking into the queue;
             for a batch that writes nothing else.
         withdraw: Take that back.
@@ -111,7 +132,10 @@ class Batch:
     failures: Sequence[Failure] = ()
     returned: Sequence[Lease] = ()
     notes: Sequence[Note] = ()
+    asked: Sequence[Lease] = ()
     limit: int = 0
+    floors: Sequence[Position] | None = None
+    measure: bool = False
     declare: bool = False
     withdraw: bool = False
     ask_next: bool = False
@@ -126,8 +150,11 @@ class Answer:
         decided: Failed attempts: id → (new status, seconds until the next attempt or None).
         returned: Ids that were given back.
         noted: Ids whose progress was stored.
+        ends: Of the attempts asked for, those that are still the latest: id → (status, error).
         claimed: New tasks, best first.
         next_due_s: Seconds until a task of the lane becomes due; None = none is known.
+        now: Unix time of the claim's transaction by the database's clock, if it was measured.
+        claim_s: Seconds that the claim took, if it was measured.
     """
 
     completed: frozenset[str] = frozenset()
@@ -136,8 +163,13 @@ class Answer:
     )
     returned: frozenset[str] = frozenset()
     noted: frozenset[str] = frozenset()
+    ends: Mapping[str, tuple[str, str | None]] = field(
+        default_factory=dict[str, tuple[str, "str | None"]]
+    )
     claimed: list[ClaimedTask] = field(default_factory=list[ClaimedTask])
     next_due_s: float | None = None
+    now: float | None = None
+    claim_s: float | None = None
 
 
 @dataclass(slots=True, frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from uuid import UUID
 
 _LOW_BITS = 62
 _VARIANT = 0b10 << _LOW_BITS
@@ -40,15 +39,3 @@ def new_id() -> str:
             clock.low += 1
         digits = f"{clock.low:016x}"
         return f"{clock.upper}{digits[:4]}-{digits[4:]}"
-
-
-def id_range(prefix: str) -> tuple[UUID, UUID] | None:
-    """Return the first and last id that start with these hexadecimal digits, or None for other text.
-
-    Args:
-        prefix: Digits of an id, dashes anywhere.
-    """
-    digits = prefix.replace("-", "").lower()
-    if not digits or len(digits) > 32 or digits.strip("0123456789abcdef"):
-        return None
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))

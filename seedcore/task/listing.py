@@ -11,15 +11,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from seedcore.db import id_prefix
 from seedcore.db.errors import translated
 from seedcore.errors import NotFound, UsageError
-from seedcore.task.ids import id_range
 from seedcore.task.model import Selection
 from seedcore.task.selection import COLUMNS, conditions, order
 from seedcore.task.store import Row, fetch, fetch_one, queries
-
-PREFIX_DIGITS = 6
-"""Fewest digits that name a task."""
 
 PAGE = 1000
 
@@ -42,33 +39,19 @@ def resolve(conn: psycopg.Connection[Any], ref: str | UUID) -> UUID:
         if row is None:
             raise NotFound(f'no task has the idempotency key "{text[4:]}"', code="task.not_found")
         return row["id"]
-    found = id_range(text)
-    if found is None:
-        raise UsageError(
-            f'"{text}" is not a task id',
-            code="task.bad_id",
-            hint="give an id, its first digits, or key:K for an idempotency key",
-        )
-    digits = len(text.replace("-", ""))
-    if digits < PREFIX_DIGITS:
-        raise UsageError(
-            f'"{text}" is too short; give at least {PREFIX_DIGITS} digits of the id',
-            code="task.bad_id",
-        )
-    low, high = found
-    rows = fetch(conn, queries.find_ids, {"low": low, "high": high, "limit": 11})
-    if not rows:
-        raise NotFound(f"there is no task {text}", code="task.not_found", hint="seedcore task list")
-    if len(rows) > 1:
-        more = " and more" if len(rows) > 10 else ""
-        names = ", ".join(str(row["id"]) for row in rows[:10])
-        raise UsageError(
-            f"several tasks begin with {text}: {names}{more}",
-            code="task.ambiguous_id",
-            hint="give more digits",
-            details={"candidates": [str(row["id"]) for row in rows[:10]]},
-        )
-    return rows[0]["id"]
+
+    def between(low: UUID, high: UUID) -> list[UUID]:
+        limits = {"low": low, "high": high, "limit": id_prefix.MOST_CANDIDATES}
+        return [row["id"] for row in fetch(conn, queries.find_ids, limits)]
+
+    return id_prefix.resolve(
+        text,
+        between,
+        noun="task",
+        code="task",
+        bad_id_hint="give an id, its first digits, or key:K for an idempotency key",
+        look="seedcore task list",
+    )
 
 
 def inspect(

@@ -34,6 +34,7 @@ class Daemon(StrEnum):
     """Daemons that have a unit."""
 
     QUEUE = "queue"
+    REGISTRY_REAPER = "registry-reaper"
 
 
 SUMMARY = tuple(
@@ -51,6 +52,12 @@ SUMMARY = tuple(
 ) + tuple(
     Column(key, align="right", wide=True)
     for key in ("left_due", "left_delayed", "left_running", "left_created")
+)
+REAPED = (
+    Column("expired", align="right"),
+    Column("held_back", align="right"),
+    Column("purged", align="right"),
+    Column("seconds", align="right"),
 )
 LIST = (
     Column("name", id=True),
@@ -168,6 +175,12 @@ def queue(
         bool,
         typer.Option("--exit-on-db-loss", help="Exit 69 instead of waiting for the database."),
     ] = False,
+    exit_on_epoch_change: Annotated[
+        bool,
+        typer.Option(
+            "--exit-on-epoch-change", help="Drain and exit 75 instead of following a new epoch."
+        ),
+    ] = False,
     count: Annotated[
         int | None,
         typer.Option("--count", min=1, help="Worker processes. DISPATCHER_COUNT, 1."),
@@ -204,7 +217,8 @@ def queue(
     Example: seedcore worker queue --until-empty --timeout 5m --output json
 
     Exit codes: 0 drained; 1 the drain time-out passed and work was cancelled; 6 --until-empty took
-    longer than --timeout; 69 no database; 78 wrong configuration.
+    longer than --timeout; 69 no database; 75 a new epoch (--exit-on-epoch-change); 78 wrong
+    configuration.
     """
     if cli.timeout_s is not None and not (once or until_empty or max_tasks):
         raise UsageError(
@@ -232,6 +246,7 @@ def queue(
         types=_words(types),
         domains=_words(domains),
         exit_on_db_loss=exit_on_db_loss,
+        exit_on_epoch_change=exit_on_epoch_change,
         startup_timeout_s=startup_timeout,
         metrics_textfile=None if metrics_textfile is None else str(metrics_textfile),
         index=index,
@@ -240,6 +255,97 @@ def queue(
     if summary is not None:
         cli.printer.one(summary, SUMMARY)
     raise typer.Exit(code)
+
+
+@app.command("registry-reaper")
+@common
+def registry_reaper(
+    cli: Cli,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Make one pass and end.")] = False,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            "--interval",
+            metavar="DUR",
+            help="Pause between passes. MAINTENANCE_INTERVAL_S, 15s.",
+            parser=parse_duration,
+        ),
+    ] = None,
+    stale_after: Annotated[
+        float | None,
+        typer.Option(
+            "--stale-after",
+            metavar="DUR",
+            help="Silence that counts as death. RECONCILE_GRACE_S, 15s.",
+            parser=parse_duration,
+        ),
+    ] = None,
+    max_fraction: Annotated[
+        float,
+        typer.Option(
+            "--max-fraction",
+            min=0.0,
+            max=1.0,
+            help="Hold back for a while when a larger share of all is silent.",
+        ),
+    ] = 0.5,
+    guard: Annotated[
+        float,
+        typer.Option(
+            "--guard", metavar="DUR", help="How long to hold back.", parser=parse_duration
+        ),
+    ] = 30.0,
+    metrics_textfile: Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics-textfile", metavar="FILE", help="Also leave the metrics in this file."
+        ),
+    ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option("--log-format", help="auto, text or json. SEEDCORE_LOG_FORMAT."),
+    ] = None,
+) -> None:
+    """Declare instances dead that fell silent, or whose epoch is over.
+
+    Of several reapers one leads and the others stand by. When more than half of at least five
+    instances fall silent together, the database or the network was away rather than they: it holds
+    back for a while, and expires only those that stay silent.
+
+    Examples:
+      seedcore worker registry-reaper
+      */1 * * * * seedcore worker registry-reaper --once -q
+
+    Exit codes: 9 with --once, another reaper leads; 69 no database; 78 wrong configuration.
+    """
+    from seedcore.registry.reaper import Rules
+    from seedcore.telemetry import logs
+    from workers.registry_reaper import ReaperOptions, run, run_once
+
+    settings = _overlaid(
+        cli.settings,
+        maintenance_interval_s=interval,
+        reconcile_grace_s=stale_after,
+        log_format=None if log_format is None else log_format.value,
+        log_level=_log_level(cli),
+    )
+    for name, seconds in (
+        ("--interval", settings.maintenance_interval_s),
+        ("--stale-after", settings.reconcile_grace_s),
+    ):
+        if seconds <= 0:
+            raise UsageError(f"{name} needs a time above 0")
+    options = ReaperOptions(
+        interval_s=settings.maintenance_interval_s,
+        rules=Rules(stale_s=settings.reconcile_grace_s, max_fraction=max_fraction, guard_s=guard),
+        metrics_textfile=None if metrics_textfile is None else str(metrics_textfile),
+    )
+    if once:
+        cli.printer.one(run_once(settings, options), REAPED)
+        return
+    logs.configure(settings.log_level, settings.log_format)
+    raise typer.Exit(run(settings, options))
 
 
 @app.command("list")
@@ -304,15 +410,16 @@ def unit(
 ) -> None:
     """Print a systemd unit for a daemon.
 
-    It is a template: the part after @ numbers the workers of a host.
+    That of the queue worker is a template: the part after @ numbers the workers of a host.
 
-    Example: seedcore worker unit queue > /etc/systemd/system/seedcore-queue@.service
+    Examples:
+      seedcore worker unit queue > /etc/systemd/system/seedcore-queue@.service
+      seedcore worker unit registry-reaper > /etc/systemd/system/seedcore-registry-reaper.service
     """
     import shutil
 
-    from workers.unit import Request, queue_unit
+    from workers.unit import Request, queue_unit, reaper_unit
 
-    del daemon  # the only one so far
     program = Path(sys.argv[0])
     found = program if program.is_file() else Path(shutil.which("seedcore") or "/usr/bin/seedcore")
     request = Request(
@@ -320,8 +427,12 @@ def unit(
         for_user=user,
         env_file=None if env_file is None else env_file.absolute(),
     )
-    cli.printer.text(queue_unit(cli.settings, request))
-    cli.hint("systemctl daemon-reload && systemctl enable --now seedcore-queue@1")
+    if daemon is Daemon.QUEUE:
+        text, name = queue_unit(cli.settings, request), "seedcore-queue@1"
+    else:
+        text, name = reaper_unit(cli.settings, request), "seedcore-registry-reaper"
+    cli.printer.text(text)
+    cli.hint(f"systemctl daemon-reload && systemctl enable --now {name}")
 
 
 def _overlaid(settings: Settings, **values: Any) -> Settings:

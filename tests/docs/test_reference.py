@@ -134,10 +134,11 @@ def _commands(text: str) -> Iterator[list[str]]:
             continue
         while line.count("'") % 2 and (more := next(lines, None)) is not None:
             line += "\n" + more.removeprefix("> ")
-        for call in re.split(r"\|\||&&|[|;]|\$\((?=seedcore)", _quoted(line[starts.end() :])):
+        for call in re.split(r"\|\||&&|[|;&]|\$\((?=seedcore)", _quoted(line[starts.end() :])):
             call = re.split(r"\s(?:>|<|2>|#)|\)$", call.strip())[0]
             if call.startswith("seedcore "):
-                yield [_unquoted(word) for word in shlex.split(call)]
+                # The shell's own number is one.
+                yield [_unquoted(word).replace("$$", "4711") for word in shlex.split(call)]
 
 
 _HIDDEN = {"|": "\ue000", ";": "\ue001", "&": "\ue002", "#": "\ue003", ">": "\ue004", "<": "\ue005"}

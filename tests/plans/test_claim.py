@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from tests.integration.task.worker import Worker
+from tests.integration.task.worker import Row, Worker
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -84,7 +84,10 @@ def claim_text(conn: Conn) -> tuple[str, dict[str, str]]:
     found = re.search(r"v_ids := ARRAY\((.*?)\);", row["prosrc"], re.DOTALL)
     assert found is not None
     settings = dict(entry.split("=", 1) for entry in row["proconfig"])
-    return found[1].replace("p_limit", "$1").replace("v_now", "$2"), settings
+    text = found[1]
+    for place, name in enumerate(("p_limit", "v_now", "v_at", "v_id"), start=1):
+        text = text.replace(name, f"${place}")
+    return text, settings
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -93,25 +96,69 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-def test_a_claim_reads_only_what_it_takes(filled: Conn) -> None:
-    text, settings = claim_text(filled)
-    with filled.transaction():
+def explain_claim(conn: Conn, floor: Row | None = None) -> tuple[list[dict[str, Any]], int]:
+    """Return the nodes of a claim of 100, as it really ran, and the pages that it read.
+
+    With a row, it begins behind that one in the row's priority.
+    """
+    text, settings = claim_text(conn)
+    at, id_ = ["-infinity"] * 11, ["00000000-0000-0000-0000-000000000000"] * 11
+    if floor is not None:
+        at[floor["priority"]] = str(floor["run_after"] or floor["created_at"])
+        id_[floor["priority"]] = str(floor["id"])
+    with conn.transaction():
         for name, value in settings.items():
-            filled.execute("SELECT set_config(%s, %s, true)", [name, value])
-        filled.execute(f"PREPARE claim(int, timestamptz) AS {text}")  # pyright: ignore[reportArgumentType, reportCallIssue]
-        explained = filled.execute(
-            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim(100, now())"
+            conn.execute("SELECT set_config(%s, %s, true)", [name, value])
+        conn.execute(f"PREPARE claim(int, timestamptz, timestamptz[], uuid[]) AS {text}")  # pyright: ignore[reportArgumentType, reportCallIssue]
+        arrays = [
+            sql.Literal("{" + ",".join(f'"{x}"' for x in values) + "}") for values in (at, id_)
+        ]
+        explained = conn.execute(
+            sql.SQL(
+                "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim(100, clock_timestamp(), {}, {})"
+            ).format(*arrays)
         ).fetchone()
         assert explained is not None
         (document,) = explained["QUERY PLAN"]
-        filled.execute("DEALLOCATE claim")
-    found = list(nodes(document["Plan"]))
+        conn.execute("DEALLOCATE claim")
+    plan = document["Plan"]
+    return list(nodes(plan)), plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+
+def test_a_claim_reads_only_what_it_takes(filled: Conn) -> None:
+    found, pages = explain_claim(filled)
     scans = [node for node in found if node.get("Relation Name") == "tasks"]
     assert [node["Node Type"] for node in scans] == ["Index Scan"]
     assert scans[0]["Index Name"] == "ix_tasks_claim_queue"
     assert scans[0]["Actual Rows"] * scans[0]["Actual Loops"] <= 100
     assert "Sort" not in {node["Node Type"] for node in found}
-    assert document["Plan"]["Shared Hit Blocks"] + document["Plan"]["Shared Read Blocks"] < 1000
+    assert pages < 1000
+
+
+def test_a_claim_from_a_floor_passes_over_the_dead(filled_url: str) -> None:
+    """While an old snapshot keeps 20,000 finished rows in the index, before the floor."""
+    with psycopg.connect(filled_url, autocommit=True, row_factory=dict_row) as conn:
+        conn.execute(
+            "INSERT INTO tasks (type, status, priority)"
+            " SELECT 'echo', 'queued', 9 FROM generate_series(1, 20200)"
+        )
+        with psycopg.connect(filled_url) as old:
+            old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            old.execute("SELECT FROM queue_lanes")
+            worker = Worker(conn)
+            rows = worker.claim(20_000)
+            worker.complete(*(row["id"] for row in rows))
+            from_the_beginning, all_pages = explain_claim(conn)
+            found, pages = explain_claim(conn, rows[-1])
+        conn.execute("DELETE FROM tasks WHERE priority = 9")
+        conn.execute("VACUUM tasks")
+    for plan in (from_the_beginning, found):
+        (scan,) = [node for node in plan if node.get("Relation Name") == "tasks"]
+        assert scan["Index Name"] == "ix_tasks_claim_queue"
+        assert scan["Actual Rows"] * scan["Actual Loops"] == 100
+        assert "ROW(" in scan["Index Cond"]
+    assert all_pages > 10_000
+    assert pages < 1000
 
 
 @contextmanager

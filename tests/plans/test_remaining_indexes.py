@@ -79,7 +79,9 @@ SELECT n, CASE WHEN n % 100 = 0 THEN 'rare' WHEN n % 2 = 1 THEN 'task.primary' E
 {SERIES};
 """
 
-LANE = "status IN ('queued', 'retry') AND type = 'graph' AND priority = 1"
+LANE = (
+    "status IN ('queued', 'retry') AND type = 'graph' AND concurrency_key IS NULL AND priority = 1"
+)
 DECISIONS = "SELECT count(*), avg(surprise_score) FROM task_router_telemetry"
 MEDIA = "SELECT task_id FROM task_multimodal_embeddings"
 

@@ -31,6 +31,25 @@ def test_running_tasks_finish_and_prefetched_ones_go_back_at_once(
     assert worker.events("worker.ended")[0]["completed"] == 1
 
 
+def test_what_finds_no_slot_in_time_goes_to_others(
+    start_worker: StartWorker, submit: Callable[..., str], task: Read
+) -> None:
+    submit("test.nap", seconds=60, p_priority=9)
+    waiting = submit("test.nap", seconds=0.01)
+    lease = {"TASK_LEASE_S": "6", "LEASE_SECONDS": "6", "DISPATCHER_RENEW_S": "0.5"}
+    worker = start_worker("--concurrency", "1", "--drain-timeout", "0", env=lease)
+    assert worker.wait_for("task.held_too_long")["count"] == 1
+    until(lambda: task(waiting)["status"] == "retry")
+    # It does not come back to the worker whose only slot is taken.
+    other = start_worker("--once", env=lease)
+    assert other.end() == 0
+    row = task(waiting)
+    assert (row["status"], row["attempts"], row["max_attempts"]) == ("completed", 2, 4)
+    assert len(worker.events("task.held_too_long")) == 1
+    worker.signal(signal.SIGTERM)
+    worker.end()
+
+
 def test_work_is_cancelled_and_given_back_unspent_at_the_deadline(
     start_worker: StartWorker, submit: Callable[..., str], task: Read
 ) -> None:

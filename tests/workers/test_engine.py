@@ -18,6 +18,7 @@ from seedcore.task.exchange import Batch, Failure, Lease, Note, Owner, Success
 from workers.completer import Completer, Finished, Shipment
 from workers.ledger import Held, Ledger
 from workers.metrics import Metrics
+from workers.prefetch import Prefetch
 from workers.tally import Tally
 
 OWNER = Owner(id="w@1", logical_id="w", lease_s=60, max_attempts=3)
@@ -147,6 +148,7 @@ async def test_a_lost_answer_is_found_out_and_nothing_is_written_twice(
         metrics=metrics,
         tally=tally,
         nudge=lambda: None,
+        prefetch=Prefetch(Settings(), 90),
         is_idle=lambda: False,
         has_ready=lambda: False,
     )

@@ -210,7 +210,9 @@ def test_several_processes_share_the_work_and_run_nothing_twice(
     marks = tmp_path / "marks"
     submit_many(2000, "test.mark", path=str(marks))
 
-    summary = work("--until-empty", "--count", "3", "--timeout", "30s")
+    # So slowly that the last one to start finds something left.
+    few = {"DISPATCHER_PREFETCH": "4", "DISPATCHER_CONCURRENCY": "4"}
+    summary = work("--until-empty", "--count", "3", "--timeout", "30s", env=few)
 
     assert summary["completed"] == 2000
     assert counts() == {"completed": 2000}

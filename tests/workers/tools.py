@@ -8,6 +8,8 @@ import signal
 import time
 from pathlib import Path
 
+import psycopg
+
 from seedcore.agent import ToolContext, ToolError, tool
 
 
@@ -97,3 +99,45 @@ async def big(size: int) -> str:
 async def suicide() -> None:
     """Kill the worker."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@tool("test.settle", timeout_s=60, idempotent=True)
+def settle(url: str, end: str, ctx: ToolContext) -> str:
+    """Write a row and complete the task in one transaction, and then meet some end."""
+    first = ctx.attempt == 1
+    with psycopg.connect(url) as conn:
+        conn.execute("INSERT INTO written (task_id) VALUES (%s)", (ctx.task_id,))
+        if end == "lose" and first:
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute("SELECT tasks_requeue_stale(ARRAY[%s]::uuid[])", (ctx.task_id,))
+        ctx.complete_in(conn, {"attempt": ctx.attempt})
+        if end == "kill before" and first:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if end == "roll back" and first:
+            conn.rollback()
+    if end == "kill after":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if end == "raise":
+        raise RuntimeError("after the commit")
+    if end == "hang":
+        while not ctx.cancelled():
+            time.sleep(0.02)
+    return "ignored"
+
+
+@tool("test.settle_async", timeout_s=60, idempotent=True)
+async def settle_async(url: str, ctx: ToolContext) -> None:
+    """Do the same in a coroutine."""
+    async with await psycopg.AsyncConnection.connect(url) as conn:
+        await conn.execute("INSERT INTO written (task_id) VALUES (%s)", (ctx.task_id,))
+        await ctx.complete_in_async(conn, {"attempt": ctx.attempt})
+
+
+@tool("test.settle_badly", timeout_s=60, idempotent=True)
+def settle_badly(url: str, how: str, ctx: ToolContext) -> None:
+    """Complete the task in a way that is refused."""
+    with psycopg.connect(url, autocommit=how == "autocommit") as conn:
+        result = {"set": {1}} if how == "not JSON" else "x" * (3000 if how == "too large" else 1)
+        ctx.complete_in(conn, result)
+        if how == "twice":
+            ctx.complete_in(conn, result)

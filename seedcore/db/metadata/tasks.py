@@ -75,13 +75,13 @@ sa.Index(
     "ix_tasks_claim_queue",
     *_claim_order,
     tasks.c.id,
-    postgresql_where=sa.text(f"{_claimable} AND type <> 'graph'"),
+    postgresql_where=sa.text(f"{_claimable} AND type <> 'graph' AND concurrency_key IS NULL"),
 )
 sa.Index(
     "ix_tasks_claim_graph",
     *_claim_order,
     tasks.c.id,
-    postgresql_where=sa.text(f"{_claimable} AND type = 'graph'"),
+    postgresql_where=sa.text(f"{_claimable} AND type = 'graph' AND concurrency_key IS NULL"),
 )
 sa.Index(
     "ix_tasks_expires",

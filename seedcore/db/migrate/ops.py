@@ -15,6 +15,8 @@ from psycopg import Connection, sql
 from seedcore.db.migrate.recorder import driver_of
 from seedcore.db.migrate.session import patient
 
+_NEXT = "_next"
+
 
 def execute(statements: LiteralString) -> None:
     """Run one or more statements, separated by semicolons."""
@@ -71,6 +73,58 @@ def create_index(name: str, table: str, definition: LiteralString, *, unique: bo
         if valid is not None:
             driver.execute(sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(name)))
         driver.execute(statement("CONCURRENTLY"))
+
+
+def prepare_index(name: str, table: str, definition: LiteralString) -> None:
+    """Build what `swap_index` will put in the place of an index that queries rely on.
+
+    It has a name of its own until then, and queries may use it. The rules of `create_index` hold; an
+    empty table needs no preparation.
+
+    Args:
+        name: Name of the index to be replaced.
+        table: Table in schema public.
+        definition: As for `create_index`.
+    """
+    if not context.is_offline_mode():
+        driver = _driver()
+        is_there = _is_valid(driver, name) and _is_same_index(
+            driver, name, table, definition, unique=False
+        )
+        if is_there or _is_empty(driver, table):
+            return
+    create_index(f"{name}{_NEXT}", table, definition)
+
+
+def swap_index(name: str, table: str, definition: LiteralString) -> None:
+    """Replace an index by the one that `prepare_index` has built, while queries go on.
+
+    Args:
+        name: Name of the index.
+        table: Table in schema public.
+        definition: As for `prepare_index`.
+    """
+    next_name = f"{name}{_NEXT}"
+    drop = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name))
+    rename = sql.SQL("ALTER INDEX {} RENAME TO {}").format(
+        sql.Identifier(next_name), sql.Identifier(name)
+    )
+    if context.is_offline_mode():
+        with op.get_context().autocommit_block():
+            for statement in (drop, rename):
+                op.get_context().impl.static_output(f"{statement.as_string()};")
+        return
+    driver = _driver()
+    if _is_valid(driver, name) and _is_same_index(driver, name, table, definition, unique=False):
+        drop_index(next_name)
+        return
+    if _is_empty(driver, table):
+        create_index(name, table, definition)
+        return
+    create_index(next_name, table, definition)
+    with op.get_context().autocommit_block(), patient(driver):
+        driver.execute(drop)
+        driver.execute(rename)
 
 
 def drop_index(name: str) -> None:

@@ -38,11 +38,23 @@ class Worker:
         lease_s: float = 60.0,
         types: Sequence[str] | None = None,
         domains: Sequence[str] | None = None,
+        behind: Sequence[Row] | None = None,
     ) -> list[Row]:
-        """Claim tasks, in the order in which the claim found them worth it."""
+        """Claim tasks, in the order in which the claim found them worth it.
+
+        With `behind`, only tasks behind those rows, each in its own priority.
+        """
+        at: list[Any] | None = None
+        ids: list[Any] | None = None
+        if behind is not None:
+            at, ids = ["-infinity"] * 11, [UUID(int=0)] * 11
+            for row in behind:
+                at[row["priority"]] = str(row["run_after"] or row["created_at"])
+                ids[row["priority"]] = row["id"]
         rows = self.rows(
-            "SELECT * FROM tasks_claim(%s, %s, %s, %s, p_types => %s::text[], p_domains => %s::text[])",
-            [lane, self.owner, limit, lease_s, types, domains],
+            "SELECT * FROM tasks_claim(%s, %s, %s, %s, p_types => %s::text[], p_domains => %s::text[],"
+            " p_floor_at => %s::text[]::timestamptz[], p_floor_id => %s)",
+            [lane, self.owner, limit, lease_s, types, domains, at, ids],
         )
         self.held |= {row["id"]: row["attempts"] for row in rows}
         return sorted(

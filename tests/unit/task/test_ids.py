@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from seedcore.task.ids import id_range, new_id
+from seedcore.task.ids import new_id
 
 
 def test_an_id_is_a_uuid_of_version_7_and_says_when() -> None:
@@ -36,23 +36,3 @@ def test_ids_rise_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) ->
     now = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: now - 3600 * 10**9)
     assert first < new_id() < new_id()
-
-
-@pytest.mark.parametrize(
-    ("text", "low", "high"),
-    [
-        ("0198c7", "0198c700-0000-0000-0000-000000000000", "0198c7ff-ffff-ffff-ffff-ffffffffffff"),
-        (
-            "0198C7A1-2",
-            "0198c7a1-2000-0000-0000-000000000000",
-            "0198c7a1-2fff-ffff-ffff-ffffffffffff",
-        ),
-    ],
-)
-def test_a_prefix_is_a_range(text: str, low: str, high: str) -> None:
-    assert id_range(text) == (UUID(low), UUID(high))
-
-
-@pytest.mark.parametrize("text", ["", "-", "xyz", "0198c7 ", "0" * 33, "0x12"])
-def test_other_text_is_no_range(text: str) -> None:
-    assert id_range(text) is None
