@@ -75,6 +75,12 @@ class Metrics:
         self.expired = self._counter(
             "seedcore_watchdog_expired", "Tasks cancelled past their expiry by this worker"
         )
+        self.purged = self._counter(
+            "seedcore_tasks_purged", "Ended tasks removed by this worker, as retention says"
+        )
+        self.days_dropped = self._counter(
+            "seedcore_event_days_dropped", "Days of recorded transitions dropped by this worker"
+        )
         self.schedule_fires = Counter(
             "seedcore_schedule_fires",
             "Times of schedules dealt with by this worker",

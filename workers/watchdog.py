@@ -12,6 +12,7 @@ from seedcore.config.settings import Settings
 from seedcore.errors import SeedcoreError
 from seedcore.task.sweeps import Sweeps
 from workers.duties.port import Duty
+from workers.duties.retention import RetainEvents, RetainTasks
 from workers.duties.schedules import Schedules
 from workers.duties.tasks import Expire, Reap, Release
 from workers.duties.upkeep import ForgetWaiters, Partitions, QueueAges
@@ -31,6 +32,8 @@ def chores(settings: Settings, metrics: Metrics) -> list[Duty]:
         ForgetWaiters(settings),
         Partitions(),
         QueueAges(metrics),
+        RetainTasks(settings, metrics),
+        RetainEvents(settings, metrics),
         Schedules(settings, metrics),
     ]
 

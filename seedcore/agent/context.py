@@ -10,6 +10,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from seedcore.agent.reporting import (
+    CHECKPOINT_MAX_BYTES,
+    Reporter,
+    Stored,
+    checked_progress,
+    checkpoint_text,
+)
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -68,6 +76,8 @@ class ToolContext:
             nothing twice.
         deadline: When the call is stopped (UTC).
         log: A logger whose lines carry the task's id and the tool's name.
+        checkpoint_value: What an earlier attempt at this call stored last by `checkpoint()`; None when
+            there is nothing to go on from.
     """
 
     task_id: str
@@ -79,12 +89,14 @@ class ToolContext:
     agent_id: str | None = None
     organ_id: str | None = None
     snapshot_id: int | None = None
+    checkpoint_value: Any = None
     _ends_at: float = 0.0
     _flag: Flag | None = field(default=None, repr=False)
     _given_up: bool = False
     _submitter: Submitter | None = field(default=None, repr=False)
     _completion: Completion | None = field(default=None, repr=False)
     _submitted: int = 0
+    _reporter: Reporter | None = field(default=None, repr=False)
 
     def time_left(self) -> float:
         """Return the seconds until the deadline, never less than 0."""
@@ -103,6 +115,51 @@ class ToolContext:
     def give_up(self) -> None:
         """Make `cancelled()` true from now on."""
         self._given_up = True
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the call is, for people who watch the task.
+
+        Costs nothing worth mentioning: it never waits, and of everything said within a second only
+        the last word is stored. The same in plain functions and coroutines.
+
+        Args:
+            done: How much is done, in any unit.
+            total: How much there is to do, in the same unit; None = not known.
+            message: A few words (the first 500 characters count).
+
+        Raises:
+            ToolError: A number is none, or negative; permanent.
+        """
+        said = checked_progress(done, total, message)
+        if self._reporter is not None and not self._given_up:
+            self._reporter.progress(*said)
+
+    def checkpoint(self, value: Any) -> Stored:
+        """Store where a next attempt may go on, should this one be lost.
+
+        The next attempt at this call finds it in `checkpoint_value`. It is durable when a plain
+        function's call returns; a coroutine writes `await ctx.checkpoint(value)`. Each one is a commit,
+        shared with others of the same moment.
+
+        Args:
+            value: Any JSON; None forgets what is stored.
+
+        Raises:
+            ToolError: The value is not JSON or too large (permanent); or the lease is lost, and
+                another attempt may have begun.
+            SeedcoreError: The database can't be reached.
+        """
+        reporter = self._reporter
+        text = checkpoint_text(
+            value, reporter.checkpoint_max_bytes if reporter else CHECKPOINT_MAX_BYTES
+        )
+        if self._given_up:
+            stored = Stored.refused()
+        else:
+            stored = Stored(reporter.checkpoint(text)) if reporter else Stored.nowhere()
+        if not _on_event_loop():
+            stored.wait()
+        return stored
 
     def complete_in(self, conn: psycopg.Connection[Any], result: Any = None) -> None:
         """Complete the task in the transaction that is open on `conn`, and that you commit.
@@ -221,6 +278,8 @@ class ToolContext:
         attempt: int = 1,
         time_left_s: float = 60.0,
         submitter: Submitter | None = None,
+        reporter: Reporter | None = None,
+        checkpoint_value: Any = None,
     ) -> ToolContext:
         """Make a context for calling a tool's function from a test.
 
@@ -229,6 +288,8 @@ class ToolContext:
             attempt: The attempt's number.
             time_left_s: Seconds until the deadline.
             submitter: What `submit()` uses; None refuses to submit.
+            reporter: What `progress()` and `checkpoint()` tell; None forgets it.
+            checkpoint_value: What an earlier attempt has stored.
         """
         return cls(
             task_id=task_id,
@@ -239,6 +300,8 @@ class ToolContext:
             log=ToolLog.of("test", task_id, attempt),
             _ends_at=time.monotonic() + time_left_s,
             _submitter=submitter,
+            _reporter=reporter,
+            checkpoint_value=checkpoint_value,
         )
 
 

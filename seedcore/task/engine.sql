@@ -155,6 +155,17 @@ DELETE FROM queue_waiters WHERE since < now() - make_interval(secs => %(older_s)
 SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.partitions', 0))
             THEN task_events_ensure(p_days => 7) END
 
+-- retain_tasks --
+-- Remove one slice of tasks that are over for long enough; no row when all are kept, or another is at it.
+SELECT removed, seen, wait_s, swept
+  FROM tasks_retain(p_completed_s => %(completed_s)s::float8, p_failed_s => %(failed_s)s::float8,
+                    p_cancelled_s => %(cancelled_s)s::float8, p_share => %(share)s::float8)
+
+-- retain_events --
+-- Drop the oldest day of events that are old enough; no row as above.
+SELECT day::text, removed, wait_s, busy
+  FROM task_events_retain(p_events_s => %(events_s)s::float8)
+
 -- notify_channel --
 -- The channel that submitters of this database use.
 SELECT seedcore_setting('notify_channel', %(fallback)s)

@@ -57,7 +57,7 @@ def resolve(conn: psycopg.Connection[Any], ref: str | UUID) -> UUID:
 def inspect(
     conn: psycopg.Connection[Any], ref: str | UUID, *, events: bool = True, graph: bool = True
 ) -> Row:
-    """Return everything about one task.
+    """Return everything about one task, what it reported last included.
 
     Args:
         conn: A connection.
@@ -72,6 +72,10 @@ def inspect(
     row = fetch_one(conn, queries.inspect, {"id": task_id})
     if row is None:
         raise NotFound(f"there is no task {task_id}", code="task.not_found")
+    said = {key: row.pop(key) for key in ("done", "total", "message", "attempt", "call", "at")}
+    checkpoint = row.pop("checkpoint")
+    row["progress"] = None if said["done"] is None else said
+    row["checkpoint"] = checkpoint
     if graph:
         relations = fetch(conn, queries.graph, {"id": task_id})
         for name, relation in (("depends_on", "depends_on"), ("dependants", "dependant")):

@@ -52,8 +52,9 @@ SELECT t.id, t.status::text AS status, t.type, t.description, t.domain, t.drift_
        extract(epoch FROM clock_timestamp() - t.created_at)::float8 AS age_s,
        greatest(extract(epoch FROM t.started_at - coalesce(t.run_after, t.created_at)), 0)::float8 AS wait_s,
        extract(epoch FROM coalesce(t.finished_at, CASE WHEN t.status = 'running' THEN clock_timestamp() END)
-                          - t.started_at)::float8 AS run_s
-  FROM tasks t
+                          - t.started_at)::float8 AS run_s,
+       p.done, p.total, p.message, p.attempt, p.call_index AS call, p.at, p.checkpoint
+  FROM tasks t LEFT JOIN task_progress p ON p.task_id = t.id
  WHERE t.id = %(id)s
 
 -- graph --

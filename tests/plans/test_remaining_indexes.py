@@ -184,7 +184,7 @@ KEYS = {
         *("cluster_metadata", "energy_tx", "ocps_state", "pkg_deployments", "pkg_device_versions"),
         *("pkg_rollout_steps", "pkg_snapshot_artifacts", "queue_lanes", "registry_instance"),
         *("task_embedding_status", "task_multimodal_embeddings", "task_outbox", "task_schedules"),
-        *("graph_embeddings_128", "graph_embeddings_1024"),
+        *("graph_embeddings_128", "graph_embeddings_1024", "task_progress", "task_retention"),
     },
     "nothing but a row's identity, for replication and for people": {
         *("cluster_epoch_history", "pkg_evaluations", "pkg_promotions", "pkg_rollout_events"),

@@ -275,3 +275,32 @@ queue_waiters = sa.Table(
     sa.PrimaryKeyConstraint("lane", "worker", name="pk_queue_waiters"),
     prefixes=["UNLOGGED"],
 )
+
+task_progress = sa.Table(
+    "task_progress",
+    metadata,
+    sa.Column(
+        "task_id",
+        UUID(as_uuid=True),
+        sa.ForeignKey(tasks.c.id, ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    column("attempt", sa.Integer()),
+    column("call_index", sa.Integer()),
+    column("done", sa.Double(), null=True),
+    column("total", sa.Double(), null=True),
+    column("message", sa.Text(), null=True),
+    column("checkpoint", JSONB(), null=True),
+    column("at", time),
+)
+
+task_retention = sa.Table(
+    "task_retention",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    column("position_at", time),
+    column("position_id", UUID(as_uuid=True)),
+    column("next_at", time),
+    column("removed", sa.BigInteger()),
+    column("swept_at", time, null=True),
+)

@@ -739,6 +739,31 @@ COVERED: dict[str, Cover] = {
         refusal="test_retention::test_a_schedule_that_is_not_there_is_named",
         two="test_queue_two_sessions::test_two_who_fire_one_time_at_once_fire_one_task",
     ),
+    # 128: progress and retention
+    "task_progress_write": Cover(
+        rule="test_reporting::test_a_checkpoint_is_there_when_it_says_so_and_takes_the_progress_along",
+        edge="test_reporting::test_progress_may_still_arrive_when_the_attempt_has_completed",
+        refusal="test_reporting::test_who_has_lost_the_lease_cannot_overwrite_its_successor",
+        two="test_reporting::test_a_zombies_write_waits_for_the_one_that_takes_its_lease",
+    ),
+    "task_retention_of": Cover(
+        rule="test_retain::test_the_databases_setting_wins",
+        edge="test_retain::test_nothing_goes_unless_somebody_asked",
+        refusal="test_retain::test_the_databases_setting_wins",
+        two=READS,
+    ),
+    "tasks_retain": Cover(
+        rule="test_retain::test_each_end_has_its_own_time",
+        edge="test_retain::test_a_sweep_goes_on_where_the_last_slice_ended_and_looks_at_no_row_twice",
+        refusal="test_retain::test_nothing_goes_unless_somebody_asked",
+        two="test_retain::test_one_at_a_time",
+    ),
+    "task_events_retain": Cover(
+        rule="test_retain::test_days_of_events_go_one_at_a_time_and_only_whole",
+        edge="test_retain::test_days_of_events_go_one_at_a_time_and_only_whole",
+        refusal="test_retain::test_a_day_in_use_is_dropped_later_and_holds_nobody_up",
+        two="test_retain::test_a_day_in_use_is_dropped_later_and_holds_nobody_up",
+    ),
     # 120: operators
     "tasks_cancel": Cover(
         rule="test_operate::test_cancel_ends_every_unfinished_task",

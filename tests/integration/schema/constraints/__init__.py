@@ -79,6 +79,8 @@ VALUES ('queue', 'd', 1, 2, 0, now(), 1);
 INSERT INTO queue_turns (lane, kind, last_taken) VALUES ('queue', 'key', 'k');
 INSERT INTO seedcore_settings (name, value) VALUES ('a.setting', '1');
 INSERT INTO task_outbox (task_id, event_type, payload) VALUES ({UUID}, 'e', '1');
+INSERT INTO task_progress (task_id, attempt) VALUES ({UUID}, 1);
+DELETE FROM task_retention WHERE name <> 'tasks';
 INSERT INTO task_proto_plan (task_id, snapshot_id) VALUES ({UUID}, 1);
 INSERT INTO task_router_telemetry (task_id, chosen_route, x_vector, weights)
 VALUES ({UUID}, 'fast', '[1, 2, 3, 4, 5, 6]', '[1, 2, 3, 4, 5, 6]');
