@@ -97,14 +97,13 @@ def up(where: Settings | str, target: str = "head", options: Options | None = No
             return Outcome(current=state.current)
         if options.dry_run:
             if path:
-                with translated():
-                    adoption.survey(connection, chain, state, path[-1].id).refuse()
+                _look(connection, chain, state, path[-1].id)
             return Outcome(_unrun(path, "up"), list(state.invalid_indexes), state.current)
         with _locked(connection, chain, where, options) as runner:
             state = states.read(connection, chain)
             path = path_up(chain, state, target)
             if path:
-                adoption.survey(connection, chain, state, path[-1].id).refuse()
+                _look(connection, chain, state, path[-1].id)
                 runner.walk("up", path[-1].id)
             return runner.outcome(rebuild=True)
 
@@ -291,6 +290,15 @@ def _locked(
             ["yes" if options.drop_data else "no"],
         )
         yield _Runner(connection, chain, options.actor or session.actor_of(where), options)
+
+
+def _look(
+    connection: psycopg.Connection, chain: scripts.Chain, state: states.State, stop: str
+) -> None:
+    """Name what would stop the revisions on their way, before the first of them."""
+    with translated():
+        adoption.ensure_possible(connection, chain, state, stop)
+        adoption.survey(connection, chain, state, stop).refuse()
 
 
 def _unrun(path: list[scripts.Revision], direction: str) -> list[Step]:
