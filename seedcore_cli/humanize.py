@@ -35,3 +35,14 @@ def moment(value: Any) -> str:
 def count_of(number: int, noun: str = "task") -> str:
     """Return a number with its noun: `1 task`, `2 tasks`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def progress(value: Any) -> str:
+    """Return how far a task is: `40 of 100 (40 %), reading page 7`."""
+    done, total, message = value["done"], value.get("total"), value.get("message")
+    shown = f"{done:g}"
+    if total is not None:
+        shown += f" of {total:g}"
+        if total > 0:
+            shown += f" ({min(done / total, 1):.0%})"
+    return f"{shown}, {message}" if message else shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from seedcore.errors import ConfigError
 from seedcore_cli import confirm, signals
@@ -97,6 +97,10 @@ class Cli:
     @cached_property
     def printer(self) -> Printer:
         """Writes data to standard output in the format asked for."""
+        return self.printer_on(None)
+
+    def printer_on(self, stream: TextIO | None) -> Printer:
+        """Return a printer that writes elsewhere what it would write to standard output."""
         from seedcore_cli.output import Printer
 
         columns = self.options.columns
@@ -105,6 +109,7 @@ class Cli:
             columns=[c.strip() for c in columns.split(",") if c.strip()] if columns else None,
             header=not self.options.no_header,
             color=wants_color(sys.stdout, self._color),
+            stream=stream,
         )
 
     @property

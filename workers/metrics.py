@@ -72,8 +72,17 @@ class Metrics:
         self.reaped = self._counter(
             "seedcore_watchdog_reaped", "Tasks of silent owners given back by this worker"
         )
+        self.aged = self._counter(
+            "seedcore_watchdog_aged", "Levels by which this worker raised waiting tasks"
+        )
         self.expired = self._counter(
             "seedcore_watchdog_expired", "Tasks cancelled past their expiry by this worker"
+        )
+        self.purged = self._counter(
+            "seedcore_tasks_purged", "Ended tasks removed by this worker, as retention says"
+        )
+        self.days_dropped = self._counter(
+            "seedcore_event_days_dropped", "Days of recorded transitions dropped by this worker"
         )
         self.schedule_fires = Counter(
             "seedcore_schedule_fires",

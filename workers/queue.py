@@ -19,6 +19,7 @@ from uuid import UUID
 
 from seedcore.agent.executor import Executor
 from seedcore.agent.registry import load as load_tools
+from seedcore.agent.reporting import ReportDesk
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
@@ -174,7 +175,10 @@ class QueueWorker:
         concurrency = settings.dispatcher_concurrency
         prefetch = Prefetch(settings, rules.silence_s(settings))
         ledger = Ledger(concurrency + prefetch.now)
-        executor = Executor(load_tools(settings), settings)
+        desk = ReportDesk(
+            self._conninfo, owner.id, checkpoint_max_bytes=settings.checkpoint_max_bytes
+        )
+        executor = Executor(load_tools(settings), settings, desk=desk)
         metrics.watch_calls(executor.calls)
         completer = Completer(
             ledger,

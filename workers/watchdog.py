@@ -12,8 +12,9 @@ from seedcore.config.settings import Settings
 from seedcore.errors import SeedcoreError
 from seedcore.task.sweeps import Sweeps
 from workers.duties.port import Duty
+from workers.duties.retention import RetainEvents, RetainTasks
 from workers.duties.schedules import Schedules
-from workers.duties.tasks import Expire, Reap, Release
+from workers.duties.tasks import Age, Expire, Reap, Release
 from workers.duties.upkeep import ForgetWaiters, Partitions, QueueAges
 from workers.link import backoff_s
 from workers.metrics import Metrics
@@ -27,10 +28,13 @@ def chores(settings: Settings, metrics: Metrics) -> list[Duty]:
     """Return every duty but the reap, in the order in which a tick runs them."""
     return [
         Expire(metrics),
+        Age(settings, metrics),
         Release(),
         ForgetWaiters(settings),
         Partitions(),
         QueueAges(metrics),
+        RetainTasks(settings, metrics),
+        RetainEvents(settings, metrics),
         Schedules(settings, metrics),
     ]
 

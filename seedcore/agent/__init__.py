@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from seedcore.agent.context import ToolContext
-from seedcore.agent.definition import Tool, ToolError, tool
+from seedcore.agent.definition import Tool, tool
 from seedcore.agent.registry import ToolRegistry, load
+from seedcore.agent.toolerror import ToolError
 
 __all__ = ["Tool", "ToolContext", "ToolError", "ToolRegistry", "load", "tool"]

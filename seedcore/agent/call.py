@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -14,11 +15,13 @@ from seedcore.agent.arguments import BadArguments
 from seedcore.agent.attempt import Attempt
 from seedcore.agent.completion import Completion, Settling
 from seedcore.agent.context import Flag, Submitter, ToolContext, ToolLog
-from seedcore.agent.definition import Tool, ToolError
+from seedcore.agent.definition import Tool
 from seedcore.agent.eager import first_step
 from seedcore.agent.envelope import error_text
 from seedcore.agent.failure import Failure
+from seedcore.agent.reporting import ReportDesk
 from seedcore.agent.threads import ToolThreads
+from seedcore.agent.toolerror import ToolError
 from seedcore.agent.values import BadValue, encode
 from seedcore.errors import ConfigError, Conflict, NotFound, SeedcoreError, UsageError
 
@@ -42,6 +45,7 @@ class Surroundings:
         ends_at: `time.monotonic()` at which the attempt is out of time.
         threads: Where plain functions run.
         submitter: What `ctx.submit()` uses.
+        desk: What `ctx.progress()` and `ctx.checkpoint()` use; None = nobody listens.
         cancelled: Set when nobody waits for the outcome any more.
         value_max_bytes: Largest value of one call, as JSON.
         record: The attempt, for a call that completes the task by itself.
@@ -55,6 +59,7 @@ class Surroundings:
     ends_at: float
     threads: ToolThreads
     submitter: Submitter | None
+    desk: ReportDesk | None
     cancelled: Flag | None
     value_max_bytes: int
     record: Attempt | None = None
@@ -93,6 +98,7 @@ async def make_call(
     context = None
     if tool.arguments.context_parameter is not None:
         context = _context(tool, index, around)
+        context.checkpoint_value = await _earlier_checkpoint(tool, index, around)
         kwargs = {**kwargs, tool.arguments.context_parameter: context}
     try:
         if tool.is_async:
@@ -255,7 +261,22 @@ def _context(tool: Tool[..., Any], index: int, around: Surroundings) -> ToolCont
         _ends_at=ends_at,
         _flag=around.cancelled,
         _submitter=around.submitter,
+        _reporter=around.desk.of(around.task_id, around.attempt, index) if around.desk else None,
         _completion=Completion(around.record, around.settling, index, around.value_max_bytes)
         if around.record is not None
         else None,
     )
+
+
+async def _earlier_checkpoint(tool: Tool[..., Any], index: int, around: Surroundings) -> Any:
+    """Read what an earlier attempt at this call has stored; a first attempt need not ask."""
+    if around.desk is None or around.attempt < 2:
+        return None
+    try:
+        found = await asyncio.wrap_future(around.desk.earlier(around.task_id))
+    except SeedcoreError as error:
+        raise Failure(
+            "service_unavailable",
+            f"{tool.name} was not started, its checkpoint can't be read: {error_text(error)}",
+        ) from error
+    return json.loads(found[1]) if found is not None and found[0] == index else None

@@ -10,11 +10,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from seedcore.agent.reporting import (
+    CHECKPOINT_MAX_BYTES,
+    Reporter,
+    Stored,
+    checked_progress,
+    checkpoint_text,
+)
+
 if TYPE_CHECKING:
     import psycopg
 
     from seedcore.agent.completion import Completion
-    from seedcore.task.model import NewTask, Submitted
+    from seedcore.task.model import Members, NewTask, Submitted
 
 _log = logging.getLogger("seedcore.tool")
 
@@ -32,6 +40,10 @@ class Submitter(Protocol):
 
     def submit(self, new: NewTask) -> Submitted:
         """Store one task, or find the one that has its idempotency key."""
+        ...
+
+    def members(self, task_id: str, limit: int) -> Members:
+        """Count the tasks that a task waited for, and name those that did not complete."""
         ...
 
 
@@ -68,6 +80,8 @@ class ToolContext:
             nothing twice.
         deadline: When the call is stopped (UTC).
         log: A logger whose lines carry the task's id and the tool's name.
+        checkpoint_value: What an earlier attempt at this call stored last by `checkpoint()`; None when
+            there is nothing to go on from.
     """
 
     task_id: str
@@ -79,12 +93,14 @@ class ToolContext:
     agent_id: str | None = None
     organ_id: str | None = None
     snapshot_id: int | None = None
+    checkpoint_value: Any = None
     _ends_at: float = 0.0
     _flag: Flag | None = field(default=None, repr=False)
     _given_up: bool = False
     _submitter: Submitter | None = field(default=None, repr=False)
     _completion: Completion | None = field(default=None, repr=False)
     _submitted: int = 0
+    _reporter: Reporter | None = field(default=None, repr=False)
 
     def time_left(self) -> float:
         """Return the seconds until the deadline, never less than 0."""
@@ -103,6 +119,51 @@ class ToolContext:
     def give_up(self) -> None:
         """Make `cancelled()` true from now on."""
         self._given_up = True
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the call is, for people who watch the task.
+
+        Costs nothing worth mentioning: it never waits, and of everything said within a second only
+        the last word is stored. The same in plain functions and coroutines.
+
+        Args:
+            done: How much is done, in any unit.
+            total: How much there is to do, in the same unit; None = not known.
+            message: A few words (the first 500 characters count).
+
+        Raises:
+            ToolError: A number is none, or negative; permanent.
+        """
+        said = checked_progress(done, total, message)
+        if self._reporter is not None and not self._given_up:
+            self._reporter.progress(*said)
+
+    def checkpoint(self, value: Any) -> Stored:
+        """Store where a next attempt may go on, should this one be lost.
+
+        The next attempt at this call finds it in `checkpoint_value`. It is durable when a plain
+        function's call returns; a coroutine writes `await ctx.checkpoint(value)`. Each one is a commit,
+        shared with others of the same moment.
+
+        Args:
+            value: Any JSON; None forgets what is stored.
+
+        Raises:
+            ToolError: The value is not JSON or too large (permanent); or the lease is lost, and
+                another attempt may have begun.
+            SeedcoreError: The database can't be reached.
+        """
+        reporter = self._reporter
+        text = checkpoint_text(
+            value, reporter.checkpoint_max_bytes if reporter else CHECKPOINT_MAX_BYTES
+        )
+        if self._given_up:
+            stored = Stored.refused()
+        else:
+            stored = Stored(reporter.checkpoint(text)) if reporter else Stored.nowhere()
+        if not _on_event_loop():
+            stored.wait()
+        return stored
 
     def complete_in(self, conn: psycopg.Connection[Any], result: Any = None) -> None:
         """Complete the task in the transaction that is open on `conn`, and that you commit.
@@ -171,7 +232,7 @@ class ToolContext:
             priority: 0 to 10, higher first.
             run_after: When it may start at the earliest.
             in_s: The same, as seconds from now.
-            depends_on: Ids of tasks that must be completed first.
+            depends_on: Ids of tasks that must be completed first; `ended:ID` only has to end.
             max_attempts: Attempts before it counts as failed.
             idempotency_key: Default: this call's own key, with `:2`, `:3`, … for its further
                 tasks; so a second attempt at the call finds the tasks of the first.
@@ -187,16 +248,10 @@ class ToolContext:
         """
         from seedcore.task.model import NewTask
 
-        if _on_event_loop():
-            raise RuntimeError(
-                "ctx.submit() waits for the database; in a coroutine write"
-                " 'await asyncio.to_thread(ctx.submit, …)'"
-            )
-        if self._submitter is None:
-            raise RuntimeError("this ToolContext was made without a database to submit to")
+        submitter = self._database("submit")
         self._submitted += 1
         suffix = f":{self._submitted}" if self._submitted > 1 else ""
-        return self._submitter.submit(
+        return submitter.submit(
             NewTask(
                 type=type,
                 params={"correlation_id": self.correlation_id, **(params or {})},
@@ -213,6 +268,33 @@ class ToolContext:
             )
         )
 
+    def members(self, *, limit: int = 100) -> Members:
+        """Count the tasks that this one waited for, and name those that did not complete.
+
+        For tasks that gather what others made. Waits for the database, as `submit` does.
+
+        Args:
+            limit: How many of those that failed or were cancelled to name at most.
+
+        Returns:
+            total, by_status (counts), failed (id, status and error of each).
+
+        Raises:
+            RuntimeError: Called on the event loop.
+            SeedcoreError: The database can't be reached.
+        """
+        return self._database("members").members(self.task_id, limit)
+
+    def _database(self, method: str) -> Submitter:
+        if _on_event_loop():
+            raise RuntimeError(
+                f"ctx.{method}() waits for the database; in a coroutine write"
+                f" 'await asyncio.to_thread(ctx.{method}, …)'"
+            )
+        if self._submitter is None:
+            raise RuntimeError("this ToolContext was made without a database to submit to")
+        return self._submitter
+
     @classmethod
     def for_test(
         cls,
@@ -221,6 +303,8 @@ class ToolContext:
         attempt: int = 1,
         time_left_s: float = 60.0,
         submitter: Submitter | None = None,
+        reporter: Reporter | None = None,
+        checkpoint_value: Any = None,
     ) -> ToolContext:
         """Make a context for calling a tool's function from a test.
 
@@ -229,6 +313,8 @@ class ToolContext:
             attempt: The attempt's number.
             time_left_s: Seconds until the deadline.
             submitter: What `submit()` uses; None refuses to submit.
+            reporter: What `progress()` and `checkpoint()` tell; None forgets it.
+            checkpoint_value: What an earlier attempt has stored.
         """
         return cls(
             task_id=task_id,
@@ -239,6 +325,8 @@ class ToolContext:
             log=ToolLog.of("test", task_id, attempt),
             _ends_at=time.monotonic() + time_left_s,
             _submitter=submitter,
+            _reporter=reporter,
+            checkpoint_value=checkpoint_value,
         )
 
 

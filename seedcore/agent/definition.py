@@ -10,39 +10,12 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from seedcore.agent.arguments import Arguments
 from seedcore.agent.docstring import first_paragraph
-from seedcore.errors import SeedcoreError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 NAME_MAX = 120
-
-
-class ToolError(SeedcoreError):
-    """The tool could not do its work.
-
-    Raise it from a tool to say how the task goes on. Any other exception counts as retryable.
-
-    Args:
-        message: One sentence for the operator; it is stored with the task.
-        permanent: True fails the task at once; False lets it be tried again.
-        retry_after: Seconds until the next attempt. Default: the usual growing delay.
-    """
-
-    code = "tool.error"
-
-    def __init__(
-        self,
-        message: str | None = None,
-        *,
-        permanent: bool = False,
-        retry_after: float | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.permanent = permanent
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, eq=False)

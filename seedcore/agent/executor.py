@@ -26,6 +26,7 @@ from seedcore.agent.context import Flag
 from seedcore.agent.definition import NAME_MAX
 from seedcore.agent.failure import Failure
 from seedcore.agent.registry import AnyTool, ToolRegistry
+from seedcore.agent.reporting import ReportDesk
 from seedcore.agent.submitter import PooledSubmitter
 from seedcore.agent.threads import ToolThreads
 from seedcore.config.settings import Settings
@@ -63,18 +64,22 @@ class Executor:
     Args:
         registry: The tools.
         settings: Limits: threads, sizes, times, grants.
+        desk: Takes what tools report while they run. Default: nobody does. Closed with the executor.
 
     Raises:
         ConfigError: DEFAULT_ALLOWED_TOOLS holds something that is no pattern.
     """
 
-    def __init__(self, registry: ToolRegistry, settings: Settings) -> None:
+    def __init__(
+        self, registry: ToolRegistry, settings: Settings, *, desk: ReportDesk | None = None
+    ) -> None:
         self.registry = registry
         self.settings = settings
         self.calls: Counter[str] = Counter()
         """Calls since the start, by outcome: `ok`, `reused`, or an error type."""
         self._threads = ToolThreads(settings.tool_threads)
         self._submitter = PooledSubmitter(settings)
+        self._desk = desk
         grants = Grants.parse(settings.default_allowed_tools)
         self._granted = frozenset(tool.name for tool in registry if grants.allows(tool.name))
 
@@ -87,6 +92,8 @@ class Executor:
         """Let idle threads and connections go."""
         self._threads.close()
         self._submitter.close()
+        if self._desk is not None:
+            self._desk.close()
 
     async def run(
         self,
@@ -131,6 +138,7 @@ class Executor:
                 ends_at=deadline,
                 threads=self._threads,
                 submitter=self._submitter,
+                desk=self._desk,
                 cancelled=cancelled,
                 value_max_bytes=self.settings.result_max_bytes,
                 record=attempt,

@@ -85,6 +85,12 @@ class Settings:
     # Tasks
     max_task_attempts: int = setting(3, "attempts before a task counts as failed", least=1)
     max_task_lapses: int = setting(10, "lapsed leases before a task counts as failed", least=1)
+    task_priority_age_s: float = setting(
+        0.0,
+        "wait that raises a due task's priority by one, to 9 at most; 0 = never",
+        unit="s",
+        least=0,
+    )
     task_reap_batch: int = setting(200, "rows that one reap looks at", least=1)
     task_lint_mode: str = setting(
         "warn",
@@ -96,6 +102,29 @@ class Settings:
     )
     result_max_bytes: int = setting(
         4194304, "largest result document", "SEEDCORE_RESULT_MAX_BYTES", unit="bytes", least=2
+    )
+    checkpoint_max_bytes: int = setting(
+        262144, "largest checkpoint of a tool", unit="bytes", least=2
+    )
+
+    # Retention; a setting of the database (config set --database) wins over these
+    task_retention_completed: float = setting(
+        0.0, "how long completed tasks are kept; 0 = for ever", unit="s", least=0
+    )
+    task_retention_failed: float = setting(
+        0.0, "how long failed tasks are kept; 0 = for ever", unit="s", least=0
+    )
+    task_retention_cancelled: float = setting(
+        0.0, "how long cancelled tasks are kept; 0 = for ever", unit="s", least=0
+    )
+    task_event_retention: float = setting(
+        0.0,
+        "how long recorded transitions are kept, in whole days; 0 = for ever",
+        unit="s",
+        least=0,
+    )
+    task_retention_share: float = setting(
+        0.1, "share of the time that removing old tasks may take", least=0.001, most=1
     )
 
     # Queue worker

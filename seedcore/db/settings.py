@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from seedcore.config.duration import duration
 from seedcore.db import set_actor
 from seedcore.db.errors import translated
 from seedcore.errors import NotFound, UsageError
@@ -28,6 +29,7 @@ _REMOVE: LiteralString = "DELETE FROM seedcore_settings WHERE name = %(name)s"
 class DatabaseSetting:
     """One setting of the database: its name, default, allowed values and meaning.
 
+    is_duration: it is written as everywhere (`90s`, `30d`) and stored as seconds.
     in_seconds: it takes a positive number.
     """
 
@@ -35,6 +37,7 @@ class DatabaseSetting:
     default: str
     choices: tuple[str, ...]
     meaning: str
+    is_duration: bool = False
     in_seconds: bool = False
 
 
@@ -49,6 +52,23 @@ DATABASE_SETTINGS = (
         "notify_enabled", "on", ("on", "off"), "whether idle workers are woken by a notification"
     ),
     DatabaseSetting("notify_channel", "tasks_new", (), "channel of these notifications"),
+    *(
+        DatabaseSetting(
+            f"task_retention_{ended}",
+            "0",
+            (),
+            f"how long {ended} tasks are kept; 0 = for ever. Unset: as the workers' settings say",
+            is_duration=True,
+        )
+        for ended in ("completed", "failed", "cancelled")
+    ),
+    DatabaseSetting(
+        "task_event_retention",
+        "0",
+        (),
+        "how long recorded transitions are kept, in whole days. Unset: as the workers' settings say",
+        is_duration=True,
+    ),
     DatabaseSetting(
         "env",
         "prod",
@@ -126,6 +146,11 @@ def write_setting(
         )
     if value is not None and setting.choices and value not in setting.choices:
         raise UsageError(f"{value!r} is not one of {', '.join(setting.choices)}")
+    if value is not None and setting.is_duration:
+        try:
+            value = f"{duration(value):.3f}".rstrip("0").rstrip(".")
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None
     if value is not None and setting.in_seconds and not _is_span(value):
         raise UsageError(
             f"{value!r} is no number of seconds above 0", hint="for a quarter of an hour: 900"

@@ -145,6 +145,11 @@ SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.e
 SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.release', 0))
             THEN tasks_release_ready(p_limit => %(limit)s::int) END
 
+-- age --
+-- Raise what has waited long by one level; null when another worker is at it.
+SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.age', 0))
+            THEN tasks_age(p_age_s => %(age_s)s::float8, p_limit => %(limit)s::int) END
+
 -- forget_waiters --
 -- Rows of workers that died while waiting would make every submit notify nobody. A live worker
 -- renews its row at every look into the queue, so an old one belongs to none.
@@ -154,6 +159,17 @@ DELETE FROM queue_waiters WHERE since < now() - make_interval(secs => %(older_s)
 -- Keep the coming days' event partitions there; null when another worker is at it.
 SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.partitions', 0))
             THEN task_events_ensure(p_days => 7) END
+
+-- retain_tasks --
+-- Remove one slice of tasks that are over for long enough; no row when all are kept, or another is at it.
+SELECT removed, seen, wait_s, swept
+  FROM tasks_retain(p_completed_s => %(completed_s)s::float8, p_failed_s => %(failed_s)s::float8,
+                    p_cancelled_s => %(cancelled_s)s::float8, p_share => %(share)s::float8)
+
+-- retain_events --
+-- Drop the oldest day of events that are old enough; no row as above.
+SELECT day::text, removed, wait_s, busy
+  FROM task_events_retain(p_events_s => %(events_s)s::float8)
 
 -- notify_channel --
 -- The channel that submitters of this database use.

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from seedcore.db import id_prefix
 from seedcore.db.errors import translated
 from seedcore.errors import NotFound, UsageError
+from seedcore.task.gather import members_of
 from seedcore.task.model import Selection
 from seedcore.task.selection import COLUMNS, conditions, order
 from seedcore.task.store import Row, fetch, fetch_one, queries
@@ -57,7 +58,7 @@ def resolve(conn: psycopg.Connection[Any], ref: str | UUID) -> UUID:
 def inspect(
     conn: psycopg.Connection[Any], ref: str | UUID, *, events: bool = True, graph: bool = True
 ) -> Row:
-    """Return everything about one task.
+    """Return everything about one task, what it reported last included.
 
     Args:
         conn: A connection.
@@ -72,6 +73,13 @@ def inspect(
     row = fetch_one(conn, queries.inspect, {"id": task_id})
     if row is None:
         raise NotFound(f"there is no task {task_id}", code="task.not_found")
+    said = {key: row.pop(key) for key in ("done", "total", "message", "attempt", "call", "at")}
+    checkpoint = row.pop("checkpoint")
+    row["progress"] = None if said["done"] is None else said
+    row["checkpoint"] = checkpoint
+    waits_for = members_of(conn, task_id, limit=0)
+    if waits_for.total:
+        row["members"] = {"total": waits_for.total, **waits_for.by_status}
     if graph:
         relations = fetch(conn, queries.graph, {"id": task_id})
         for name, relation in (("depends_on", "depends_on"), ("dependants", "dependant")):

@@ -31,7 +31,9 @@ COLUMNS: Final[LiteralString] = """
        extract(epoch FROM clock_timestamp() - t.created_at)::float8 AS age_s,
        t.owner_id AS owner, t.run_after, t.deadline_at, t.expires_at,
        t.created_at, t.updated_at, t.started_at, t.finished_at, t.lease_expires_at, t.last_heartbeat,
-       t.error"""
+       t.error,
+       (SELECT jsonb_build_object('done', p.done, 'total', p.total, 'message', p.message)
+          FROM task_progress p WHERE p.task_id = t.id AND p.done IS NOT NULL) AS progress"""
 """What a list shows; params and results are shown by `inspect` only, as they may be large."""
 
 # Each condition as it stands in SQL, by the selection's field.

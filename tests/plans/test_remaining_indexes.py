@@ -184,7 +184,7 @@ KEYS = {
         *("cluster_metadata", "energy_tx", "ocps_state", "pkg_deployments", "pkg_device_versions"),
         *("pkg_rollout_steps", "pkg_snapshot_artifacts", "queue_lanes", "registry_instance"),
         *("task_embedding_status", "task_multimodal_embeddings", "task_outbox", "task_schedules"),
-        *("graph_embeddings_128", "graph_embeddings_1024"),
+        *("graph_embeddings_128", "graph_embeddings_1024", "task_progress", "task_retention"),
     },
     "nothing but a row's identity, for replication and for people": {
         *("cluster_epoch_history", "pkg_evaluations", "pkg_promotions", "pkg_rollout_events"),
@@ -199,6 +199,7 @@ EXEMPT = {
     "pk_queue_controls": "one control per domain of a lane; a table of a few rows",
     "pk_queue_turns": "one turn per lane and kind; a table of a few rows",
     "pk_queue_waiters": "one row per waiting worker; a table of a few rows",
+    "pk_task_waits": "one row per task with very many dependencies, which the engine names",
     **{f"{table}_pkey": reason for reason, tables in KEYS.items() for table in tables},
 }
 """Indexes that no question needs but their own uniqueness or a reference's check, and why they are there."""

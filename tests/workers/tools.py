@@ -101,6 +101,20 @@ async def suicide() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@tool("test.steps", idempotent=True)
+def steps(path: str, count: int, die_at: int, ctx: ToolContext) -> int:
+    """Do one step after the other, each written to a file; the first attempt kills the worker on the way."""
+    start = ctx.checkpoint_value or 0
+    for step in range(start, count):
+        if step == die_at and ctx.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"{step} {ctx.attempt}\n")
+        ctx.progress(step + 1, count, f"step {step}")
+        ctx.checkpoint(step + 1)
+    return start
+
+
 @tool("test.settle", timeout_s=60, idempotent=True)
 def settle(url: str, end: str, ctx: ToolContext) -> str:
     """Write a row and complete the task in one transaction, and then meet some end."""

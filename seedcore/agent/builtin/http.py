@@ -21,7 +21,8 @@ from yarl import URL
 from seedcore import __version__
 from seedcore.agent.builtin.hosts import AllowedHosts, canonical, is_public
 from seedcore.agent.context import ToolContext
-from seedcore.agent.definition import ToolError, tool
+from seedcore.agent.definition import tool
+from seedcore.agent.toolerror import ToolError
 
 if TYPE_CHECKING:
     from seedcore.agent.definition import Tool

@@ -151,6 +151,16 @@ task_depends_on_task = sa.Table(
     sa.Index("idx_task_depends_on_task_rev", "dst_task_id", "src_task_id"),
 )
 
+task_waits = sa.Table(
+    "task_waits",
+    metadata,
+    sa.Column(
+        "task_id", UUID(as_uuid=True), sa.ForeignKey(tasks.c.id, ondelete="CASCADE"), nullable=False
+    ),
+    column("member_id", UUID(as_uuid=True)),
+    sa.PrimaryKeyConstraint("task_id", name="pk_task_waits"),
+)
+
 # Partitioned by day; the partitions come and go and are not described.
 task_events = sa.Table(
     "task_events",
@@ -274,4 +284,33 @@ queue_waiters = sa.Table(
     column("since", time),
     sa.PrimaryKeyConstraint("lane", "worker", name="pk_queue_waiters"),
     prefixes=["UNLOGGED"],
+)
+
+task_progress = sa.Table(
+    "task_progress",
+    metadata,
+    sa.Column(
+        "task_id",
+        UUID(as_uuid=True),
+        sa.ForeignKey(tasks.c.id, ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    column("attempt", sa.Integer()),
+    column("call_index", sa.Integer()),
+    column("done", sa.Double(), null=True),
+    column("total", sa.Double(), null=True),
+    column("message", sa.Text(), null=True),
+    column("checkpoint", JSONB(), null=True),
+    column("at", time),
+)
+
+task_retention = sa.Table(
+    "task_retention",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    column("position_at", time),
+    column("position_id", UUID(as_uuid=True)),
+    column("next_at", time),
+    column("removed", sa.BigInteger()),
+    column("swept_at", time, null=True),
 )

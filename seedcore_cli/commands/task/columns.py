@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seedcore_cli.humanize import moment, seconds
+from seedcore_cli.humanize import moment, progress, seconds
 from seedcore_cli.output import Column
 
 STATUS_COLORS = {
@@ -27,8 +27,19 @@ LIST = (
     Column("age_s", header="AGE", align="right", format=seconds),
     Column("owner"),
     Column("run_after", header="DUE", format=moment),
+    Column("progress", wide=True, format=progress),
     Column("description", wide=True),
     Column("error", wide=True),
+)
+
+WATCHED = (
+    Column("changed_at", header="AT"),
+    ID,
+    STATUS,
+    Column("attempts", align="right"),
+    Column("progress", format=progress),
+    Column("owner_id", header="OWNER", wide=True),
+    Column("error"),
 )
 
 SUBMITTED = (

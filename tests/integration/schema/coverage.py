@@ -66,6 +66,10 @@ TO_BE_COVERED: set[str] = {
     "tasks_pick_keyed",
     "tasks_pick_restricted",
     # 129
+    "task_await",
+    "task_error_group",
+    "tasks_redrive",
+    "tasks_remember_waiting",
     "task_schedule_fire_one",
     "task_schedule_key",
     "task_schedule_run",
@@ -559,26 +563,26 @@ COVERED: dict[str, Cover] = {
     ),
     "task_hint_priority": Cover(
         rule="test_submit::test_a_priority_hint_is_moved_into_its_range",
-        edge="test_queue_functions::test_a_hint_is_read_or_is_null[hint1-priority-0]",
+        edge="test_queue_functions::test_a_hint_is_read_or_is_null[priority]",
         refusal="test_queue_functions::test_params_of_another_shape_hold_no_hints",
         two=READS,
     ),
     "task_hint_deadline": Cover(
         rule="test_submit::test_hints_fill_columns",
-        edge="test_queue_functions::test_a_hint_is_read_or_is_null[hint6-deadline-expected6]",
+        edge="test_queue_functions::test_a_hint_is_read_or_is_null[deadline]",
         refusal="test_queue_functions::test_params_of_another_shape_hold_no_hints",
         two=READS,
     ),
     "task_hint_ttl": Cover(
         rule="test_submit::test_hints_fill_columns",
-        edge="test_queue_functions::test_a_hint_is_read_or_is_null[hint12-ttl-None]",
+        edge="test_queue_functions::test_a_hint_is_read_or_is_null[ttl]",
         refusal="test_queue_functions::test_params_of_another_shape_hold_no_hints",
         two=READS,
     ),
     "task_read_time": Cover(
         rule="test_queue_functions::test_a_time_is_read_with_its_offset_or_not_at_all",
         edge="test_queue_functions::test_a_time_is_read_with_its_offset_or_not_at_all",
-        refusal="test_queue_functions::test_a_time_is_read_with_its_offset_or_not_at_all[now-None]",
+        refusal="test_queue_functions::test_a_time_is_read_with_its_offset_or_not_at_all",
         two=READS,
     ),
     "task_find_key": Cover(
@@ -738,6 +742,31 @@ COVERED: dict[str, Cover] = {
         edge="test_retention::test_a_schedule_may_skip_while_the_last_one_runs",
         refusal="test_retention::test_a_schedule_that_is_not_there_is_named",
         two="test_queue_two_sessions::test_two_who_fire_one_time_at_once_fire_one_task",
+    ),
+    # 128: progress and retention
+    "task_progress_write": Cover(
+        rule="test_reporting::test_a_checkpoint_is_there_when_it_says_so_and_takes_the_progress_along",
+        edge="test_reporting::test_progress_may_still_arrive_when_the_attempt_has_completed",
+        refusal="test_reporting::test_who_has_lost_the_lease_cannot_overwrite_its_successor",
+        two="test_reporting::test_a_zombies_write_waits_for_the_one_that_takes_its_lease",
+    ),
+    "task_retention_of": Cover(
+        rule="test_retain::test_the_databases_setting_wins",
+        edge="test_retain::test_nothing_goes_unless_somebody_asked",
+        refusal="test_retain::test_the_databases_setting_wins",
+        two=READS,
+    ),
+    "tasks_retain": Cover(
+        rule="test_retain::test_each_end_has_its_own_time",
+        edge="test_retain::test_a_sweep_goes_on_where_the_last_slice_ended_and_looks_at_no_row_twice",
+        refusal="test_retain::test_nothing_goes_unless_somebody_asked",
+        two="test_retain::test_one_at_a_time",
+    ),
+    "task_events_retain": Cover(
+        rule="test_retain::test_days_of_events_go_one_at_a_time_and_only_whole",
+        edge="test_retain::test_days_of_events_go_one_at_a_time_and_only_whole",
+        refusal="test_retain::test_a_day_in_use_is_dropped_later_and_holds_nobody_up",
+        two="test_retain::test_a_day_in_use_is_dropped_later_and_holds_nobody_up",
     ),
     # 120: operators
     "tasks_cancel": Cover(

@@ -79,12 +79,15 @@ VALUES ('queue', 'd', 1, 2, 0, now(), 1);
 INSERT INTO queue_turns (lane, kind, last_taken) VALUES ('queue', 'key', 'k');
 INSERT INTO seedcore_settings (name, value) VALUES ('a.setting', '1');
 INSERT INTO task_outbox (task_id, event_type, payload) VALUES ({UUID}, 'e', '1');
+INSERT INTO task_progress (task_id, attempt) VALUES ({UUID}, 1);
+DELETE FROM task_retention WHERE name <> 'tasks';
 INSERT INTO task_proto_plan (task_id, snapshot_id) VALUES ({UUID}, 1);
 INSERT INTO task_router_telemetry (task_id, chosen_route, x_vector, weights)
 VALUES ({UUID}, 'fast', '[1, 2, 3, 4, 5, 6]', '[1, 2, 3, 4, 5, 6]');
 INSERT INTO task_schedules (name, cron, type, last_task_id) VALUES ('s', '* * * * *', 'ping', {UUID});
 INSERT INTO task_schedule_fires (schedule_id, fire_at, outcome, actor)
 SELECT schedule_id, now(), 'missed', 'ann' FROM task_schedules;
+INSERT INTO task_waits (task_id, member_id) VALUES ({UUID}, {UUID});
 """
 
 NEW_ROW = {

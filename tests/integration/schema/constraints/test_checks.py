@@ -207,11 +207,16 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["delivered_at = now(), dead_at = now()"],
         ["delivered_at = now()", "dead_at = now()"],
     ),
+    "ck_task_progress_attempt": numbers("attempt", "0 -1", "1"),
+    "ck_task_progress_call_index": numbers("call_index", "-1", "0 1"),
+    "ck_task_progress_done": numbers("done", *FINITE_FROM_0),
+    "ck_task_progress_total": numbers("total", *FINITE_FROM_0),
     "ck_task_proto_plan_route": words("route", *ROUTES),
     "ck_task_proto_plan_size": (
         ["proto_plan = jsonb_build_object('p', repeat('x', 262136))"],
         ["proto_plan = jsonb_build_object('p', repeat('x', 262135))"],
     ),
+    "ck_task_retention_name": words("name", "tasks", "events"),
     "ck_task_router_telemetry_route": words("chosen_route", *ROUTES),
     "ck_task_router_telemetry_surprise": numbers("surprise_score", *FINITE_FROM_0),
     "ck_task_router_telemetry_vectors": (
