@@ -130,6 +130,15 @@ WANTED: dict[str, list[str]] = {
 
 def missing(connection: psycopg.Connection) -> list[tuple[str, str]]:
     """Return kind and name of everything that is promised and not there, in a stable order."""
-    pairs = [(kind, name) for kind, names in WANTED.items() for name in names]
+    from seedcore.db.tuning.apply import chosen
+    from seedcore.db.tuning.profiles import OPTIONAL
+
+    given_up = OPTIONAL.keys() - set(chosen(connection).indexes)
+    pairs = [
+        (kind, name)
+        for kind, names in WANTED.items()
+        for name in names
+        if kind != "index" or name not in given_up
+    ]
     parameters = {"kinds": [kind for kind, _ in pairs], "names": [name for _, name in pairs]}
     return [(row[0], row[1]) for row in connection.execute(queries.missing, parameters)]
