@@ -105,6 +105,16 @@ SELECT c.id FROM tasks_cancel(%(ids)s::uuid[], %(reason)s) AS c (id)
 -- Failed, cancelled and retrying tasks get more attempts.
 SELECT r.id, r.status::text AS status FROM tasks_requeue(%(ids)s::uuid[], %(extra)s, %(delay_s)s) AS r
 
+-- redrive_start --
+-- One start for all batches, by the database's clock.
+SELECT clock_timestamp() + %(delay_s)s::float8 * interval '1 second' AS start
+
+-- redrive --
+-- As requeue, but due one after another.
+SELECT r.id
+  FROM tasks_redrive(%(ids)s::uuid[], %(extra)s::int, %(start)s::timestamptz, %(first)s::int,
+                     %(gap_s)s::float8) AS r (id)
+
 -- release --
 -- Lift holds.
 SELECT r.id, r.status::text AS status FROM tasks_release(%(ids)s::uuid[]) AS r
@@ -312,8 +322,27 @@ SELECT s.ord, t.id, t.status::text AS status
 SELECT t.id FROM tasks t WHERE t.id = ANY (%(ids)s::uuid[]) ORDER BY t.id FOR SHARE
 
 -- add_edges --
--- Who of a batch waits for whom.
-SELECT tasks_link(%(src)s::uuid[], %(dst)s::uuid[])
+-- Who of a batch waits for whom: to complete, or only to end.
+SELECT tasks_link(%(src)s::uuid[], %(dst)s::uuid[], %(required)s::boolean[])
+
+-- start_waiting --
+-- A held task waits for its dependencies instead; where it stands then.
+SELECT task_await(%(id)s)::text AS status
+
+-- members --
+-- How far the tasks are that one waits for.
+SELECT d.status::text AS status, count(*) AS tasks
+  FROM task_depends_on_task e JOIN tasks d ON d.id = e.dst_task_id
+ WHERE e.src_task_id = %(id)s
+ GROUP BY d.status
+
+-- failed_members --
+-- Those that did not complete, by id.
+SELECT d.id, d.status::text AS status, d.error
+  FROM task_depends_on_task e JOIN tasks d ON d.id = e.dst_task_id
+ WHERE e.src_task_id = %(id)s AND d.status IN ('failed', 'cancelled')
+ ORDER BY d.id
+ LIMIT %(limit)s
 
 -- settle --
 -- Queue or cancel new waiting tasks whose dependencies have ended already, and so on down.

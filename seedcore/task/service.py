@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from seedcore.task.bulk import submit_lines
 from seedcore.task.export import export
+from seedcore.task.gather import members_of, submit_after
 from seedcore.task.lanes import (
     TURNS_INDEX,
     control_of,
@@ -31,6 +32,6 @@ from seedcore.task.waiting import wait, watch
 __all__ = [
     "TURNS_INDEX", "add_dependency", "cancel", "control_of", "described", "ensure_turns_index",
     "events", "export", "ids_of", "inspect", "lane_status", "limit_lane", "lint_new", "list_tasks",
-    "pause_lane", "prune", "read_lines", "release", "requeue_stale", "resolve", "resume_lane", "retry",
-    "set_fair", "stats", "submit", "submit_lines", "unlimit_lane", "wait", "watch",
+    "members_of", "pause_lane", "prune", "read_lines", "release", "requeue_stale", "resolve", "resume_lane", "retry",
+    "set_fair", "stats", "submit", "submit_after", "submit_lines", "unlimit_lane", "wait", "watch",
 ]  # fmt: skip

@@ -66,6 +66,10 @@ TO_BE_COVERED: set[str] = {
     "tasks_pick_keyed",
     "tasks_pick_restricted",
     # 129
+    "task_await",
+    "task_error_group",
+    "tasks_redrive",
+    "tasks_remember_waiting",
     "task_schedule_fire_one",
     "task_schedule_key",
     "task_schedule_run",
