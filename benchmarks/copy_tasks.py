@@ -9,16 +9,21 @@ for the statement trigger too, so the session does not declare itself part of th
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import tempfile
-import time
-from pathlib import Path
+import sys
 
-import psycopg
+# Not this folder: its queue.py would hide the standard library's `queue`.
+del sys.path[0]
 
-from seedcore.db import migrate
-from seedcore.db.embedded import EmbeddedServer
+import argparse  # noqa: E402
+import statistics  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import psycopg  # noqa: E402
+
+from seedcore.db import migrate  # noqa: E402
+from seedcore.db.embedded import EmbeddedServer  # noqa: E402
 
 BLOCK = 1 << 20
 FILL = """

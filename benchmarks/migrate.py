@@ -9,17 +9,22 @@ in a transaction of its own. The longest of them is the number; sleeps between t
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
-import threading
-import time
-from pathlib import Path
+import sys
 
-import psycopg
+# Not this folder: its queue.py would hide the standard library's `queue`.
+del sys.path[0]
 
-from seedcore.db import migrate
-from seedcore.db.embedded import EmbeddedServer
+import argparse  # noqa: E402
+import json  # noqa: E402
+import tempfile  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import psycopg  # noqa: E402
+
+from seedcore.db import migrate  # noqa: E402
+from seedcore.db.embedded import EmbeddedServer  # noqa: E402
 
 FILL = """
 INSERT INTO tasks (type, status, attempts, description, domain, params, created_at)

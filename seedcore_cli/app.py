@@ -36,6 +36,10 @@ COMMANDS: dict[str, LazyGroup] = {
         "task", "Submit tasks, look at them, wait for them, change them.", "Everyday"
     ),
     "tool": LazyGroup("tool", "List the tools that tasks can call, and try them.", "Everyday"),
+    "queue": LazyGroup(
+        "queue", "Hold lanes and domains back, slow them down, order them.", "Everyday"
+    ),
+    "top": LazyGroup("top", "Watch the queue in the terminal.", "Everyday"),
     "registry": LazyGroup(
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),

@@ -5,6 +5,7 @@ Each raises ValueError, which the command line reports with the option's name an
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,29 @@ def parse_past(text: str) -> datetime:
                 f"{text!r} is neither a time (2031-05-17T09:30:00Z) nor an age (15m, 2h, 3d)."
             ) from None
     return datetime.now(UTC) - timedelta(seconds=ago)
+
+
+_PER = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_rate(text: str) -> float:
+    """Return how many per second from `50/s`, `600/m`, `100/h` or a plain number.
+
+    Raises:
+        ValueError: It is no rate, or one that lets nothing through.
+    """
+    number, _, unit = text.strip().lower().partition("/")
+    try:
+        rate = float(number) / _PER[unit or "s"]
+    except (ValueError, KeyError):
+        raise ValueError(f"{text!r} is not a rate; write 50/s, 600/m or 100/h.") from None
+    if not 0 < rate < math.inf:
+        raise ValueError(
+            f"{text!r} lets nothing through; 'seedcore queue pause' holds everything back."
+            if rate == 0
+            else f"{text!r} is not a rate; write 50/s, 600/m or 100/h."
+        )
+    return rate
 
 
 def parse_pairs(words: Iterable[str]) -> dict[str, str]:

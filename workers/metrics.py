@@ -72,6 +72,9 @@ class Metrics:
         self.reaped = self._counter(
             "seedcore_watchdog_reaped", "Tasks of silent owners given back by this worker"
         )
+        self.aged = self._counter(
+            "seedcore_watchdog_aged", "Levels by which this worker raised waiting tasks"
+        )
         self.expired = self._counter(
             "seedcore_watchdog_expired", "Tasks cancelled past their expiry by this worker"
         )

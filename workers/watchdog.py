@@ -14,7 +14,7 @@ from seedcore.task.sweeps import Sweeps
 from workers.duties.port import Duty
 from workers.duties.retention import RetainEvents, RetainTasks
 from workers.duties.schedules import Schedules
-from workers.duties.tasks import Expire, Reap, Release
+from workers.duties.tasks import Age, Expire, Reap, Release
 from workers.duties.upkeep import ForgetWaiters, Partitions, QueueAges
 from workers.link import backoff_s
 from workers.metrics import Metrics
@@ -28,6 +28,7 @@ def chores(settings: Settings, metrics: Metrics) -> list[Duty]:
     """Return every duty but the reap, in the order in which a tick runs them."""
     return [
         Expire(metrics),
+        Age(settings, metrics),
         Release(),
         ForgetWaiters(settings),
         Partitions(),

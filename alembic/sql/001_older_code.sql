@@ -48,6 +48,40 @@ BEGIN
 END
 $$;
 
+-- The trigger that stamped updated_at, and overwrote what a statement said: ours takes its place on each
+-- table. Their function stays while somebody's own table still uses it.
+DO $$
+DECLARE
+    v_found record;
+    v_count integer := 0;
+BEGIN
+    FOR v_found IN
+        SELECT t.tgname AS name, t.tgrelid::regclass::text AS place
+        FROM pg_trigger AS t
+        JOIN pg_class AS c ON c.oid = t.tgrelid AND c.relnamespace = 'public'::regnamespace
+        JOIN pg_proc AS p ON p.oid = t.tgfoid AND p.pronamespace = 'public'::regnamespace
+        WHERE NOT t.tgisinternal AND p.proname = 'update_updated_at_column'
+          AND t.tgname = 'update_' || c.relname || '_updated_at'
+          AND c.relname IN ('tasks', 'facts', 'graph_node_map', 'agent_registry', 'organ_registry', 'artifact',
+                            'capability', 'memory_cell', 'model', 'policy', 'service', 'skill',
+                            'graph_embeddings_128', 'graph_embeddings_1024', 'task_multimodal_embeddings',
+                            'task_outbox')
+        ORDER BY 2
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', v_found.name, v_found.place);
+        v_count := v_count + 1;
+    END LOOP;
+    IF v_count > 0 THEN
+        RAISE INFO '% triggers of earlier SQL files are made anew', v_count;
+        BEGIN
+            DROP FUNCTION update_updated_at_column();
+        EXCEPTION WHEN dependent_objects_still_exist THEN
+            NULL;
+        END;
+    END IF;
+END
+$$;
+
 -- What later revisions look for under these names: labels in small letters (one with both is 004's work),
 -- and constraints where the earlier files made unique indexes.
 DO $$

@@ -94,6 +94,10 @@ BEGIN
         EXECUTE format('UPDATE %I AS m SET encoder_id = e.encoder_id
             FROM encoder AS e WHERE e.model = m.model AND e.dim = %s', v_table, v_dim);
         EXECUTE format('UPDATE %I SET label = ''default'' WHERE coalesce(label, '''') = ''''', v_table);
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        IF v_rows > 0 THEN
+            RAISE INFO '% rows of % without a label got the label default', v_rows, v_table;
+        END IF;
         EXECUTE format('ALTER TABLE %I
             ALTER COLUMN label SET DEFAULT ''default'', ALTER COLUMN label SET NOT NULL,
             ALTER COLUMN emb SET NOT NULL, DROP COLUMN model', v_table);
@@ -135,8 +139,11 @@ BEGIN
                       WHERE n.node_id = o.node_id AND n.encoder_id = 1
                         AND n.label = coalesce(nullif(o.label, ''), 'default'));
     GET DIAGNOSTICS v_moved = ROW_COUNT;
-    RAISE NOTICE '% of % rows of graph_embeddings moved to graph_embeddings_128; % zero vectors and % rows that it has already were dropped',
-        v_moved, v_rows, v_zero, v_rows - v_zero - v_moved;
+    RAISE INFO '% of % rows of graph_embeddings moved to graph_embeddings_128', v_moved, v_rows;
+    IF v_moved < v_rows THEN
+        RAISE WARNING '% zero vectors of graph_embeddings were dropped, and % that graph_embeddings_128 has already',
+            v_zero, v_rows - v_zero - v_moved;
+    END IF;
     DROP TABLE graph_embeddings;
 END
 $$;
@@ -145,8 +152,22 @@ DO $$
 DECLARE
     v_table text;
     v_rule  record;
+    v_rows  bigint;
 BEGIN
     FOREACH v_table IN ARRAY ARRAY['graph_embeddings_128', 'graph_embeddings_1024'] LOOP
+        -- Without a key a table may say the same twice; of two vectors of one label the newer stays.
+        IF NOT EXISTS (SELECT FROM pg_constraint AS k
+                       WHERE k.conrelid = v_table::regclass AND k.conname = v_table || '_pkey') THEN
+            EXECUTE format('DELETE FROM %1$I AS g USING (
+                    SELECT e.ctid AS place, row_number() OVER (
+                               PARTITION BY e.node_id, e.label, e.encoder_id ORDER BY e.updated_at DESC, e.ctid DESC) AS nth
+                    FROM %1$I AS e) AS r
+                WHERE g.ctid = r.place AND r.nth > 1', v_table);
+            GET DIAGNOSTICS v_rows = ROW_COUNT;
+            IF v_rows > 0 THEN
+                RAISE WARNING '% older vectors of the same node and label were dropped from %', v_rows, v_table;
+            END IF;
+        END IF;
         FOR v_rule IN
             SELECT * FROM (VALUES
                 (v_table || '_pkey', 'PRIMARY KEY (node_id, label, encoder_id)'),

@@ -86,6 +86,7 @@ DO $$
 DECLARE
     v_table text;
     v_has   record;
+    v_rows  bigint;
 BEGIN
     FOREACH v_table IN ARRAY ARRAY['graph_node_map', 'agent_registry', 'organ_registry', 'artifact',
                                    'capability', 'memory_cell'] LOOP
@@ -101,6 +102,10 @@ BEGIN
         LOOP
             EXECUTE format('ALTER TABLE %I ALTER COLUMN props SET DEFAULT ''{}''', v_table);
             EXECUTE format('UPDATE %I SET props = ''{}'' WHERE props IS NULL', v_table);
+            GET DIAGNOSTICS v_rows = ROW_COUNT;
+            IF v_rows > 0 THEN
+                RAISE INFO '%.props: % rows without a value got the default', v_table, v_rows;
+            END IF;
             EXECUTE format('ALTER TABLE %I ALTER COLUMN props SET NOT NULL', v_table);
         END LOOP;
         EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE UPDATE ON %I FOR EACH ROW

@@ -35,6 +35,7 @@ COMMENT ON TABLE skill IS 'skills that organs provide';
 DO $$
 DECLARE
     v_table text;
+    v_rows  bigint;
 BEGIN
     FOREACH v_table IN ARRAY ARRAY['model', 'policy', 'service', 'skill'] LOOP
         EXECUTE format('ALTER TABLE %I
@@ -45,6 +46,10 @@ BEGIN
                    WHERE a.attrelid = v_table::regclass AND a.attname = 'meta' AND NOT a.attnotnull) THEN
             EXECUTE format('ALTER TABLE %I ALTER COLUMN meta SET DEFAULT ''{}''', v_table);
             EXECUTE format('UPDATE %I SET meta = ''{}'' WHERE meta IS NULL', v_table);
+            GET DIAGNOSTICS v_rows = ROW_COUNT;
+            IF v_rows > 0 THEN
+                RAISE INFO '%.meta: % rows without a value got the default', v_table, v_rows;
+            END IF;
             EXECUTE format('ALTER TABLE %I ALTER COLUMN meta SET NOT NULL', v_table);
         END IF;
         EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE UPDATE ON %I FOR EACH ROW

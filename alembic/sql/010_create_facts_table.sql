@@ -20,6 +20,21 @@ CREATE TABLE IF NOT EXISTS facts (
     created_at        TIMESTAMPTZ NOT NULL DEFAULT now(),
     updated_at        TIMESTAMPTZ NOT NULL DEFAULT now()
 );
+DO $$
+DECLARE
+    v_name text;
+    v_rows bigint;
+BEGIN
+    FOREACH v_name IN ARRAY ARRAY['created_at', 'updated_at'] LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM pg_attribute AS a
+                              WHERE a.attrelid = 'facts'::regclass AND a.attname = v_name AND NOT a.attisdropped);
+        SELECT count(*) INTO v_rows FROM facts;
+        IF v_rows > 0 THEN
+            RAISE INFO 'facts.%: % rows got the time of the migration', v_name, v_rows;
+        END IF;
+    END LOOP;
+END
+$$;
 ALTER TABLE facts
     ADD COLUMN IF NOT EXISTS namespace         TEXT        NOT NULL DEFAULT 'default',
     ADD COLUMN IF NOT EXISTS created_by        TEXT        NOT NULL DEFAULT 'system',
@@ -48,6 +63,7 @@ COMMENT ON COLUMN facts.validation_status IS 'pkg_validated, pkg_validation_fail
 DO $$
 DECLARE
     v_column record;
+    v_rows   bigint;
 BEGIN
     FOR v_column IN
         SELECT c.name, c.fallback
@@ -58,6 +74,10 @@ BEGIN
         WHERE NOT a.attnotnull
     LOOP
         EXECUTE format('UPDATE facts SET %1$I = %2$s WHERE %1$I IS NULL', v_column.name, v_column.fallback);
+        GET DIAGNOSTICS v_rows = ROW_COUNT;
+        IF v_rows > 0 THEN
+            RAISE INFO 'facts.%: % rows without a value got the default', v_column.name, v_rows;
+        END IF;
         EXECUTE format('ALTER TABLE facts ALTER COLUMN %1$I SET DEFAULT %2$s, ALTER COLUMN %1$I SET NOT NULL',
                        v_column.name, v_column.fallback);
     END LOOP;

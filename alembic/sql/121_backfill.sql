@@ -15,7 +15,7 @@ BEGIN
         v_total := v_total + v_rows;
     END LOOP;
     IF v_total > 0 THEN
-        RAISE NOTICE '% entities got their nodes', v_total;
+        RAISE INFO '% entities got their nodes', v_total;
     END IF;
 END
 $$;

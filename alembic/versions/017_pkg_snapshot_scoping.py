@@ -33,6 +33,7 @@ def upgrade() -> None:
     ops.let_go("tasks")
     ops.run_sql("017_functions.sql")
     with op.get_context().autocommit_block():
+        ops.run_sql("017_lost_snapshots.sql")
         ops.run_sql("017_backfill.sql")
     for table in SCOPED:
         ops.validate(table, f"fk_{table}_snapshot_id")

@@ -15,6 +15,8 @@ depends_on = None
 FILES = (
     "129_schedule_tables.sql",
     "129_schedule_fire.sql",
+    "129_batches.sql",
+    "129_redrive.sql",
 )
 
 
@@ -28,3 +30,6 @@ def downgrade() -> None:
     ops.run_sql("129_task_schedules.down.sql")
     # 120's own versions of the functions that were replaced.
     ops.run_sql("120_schedule.sql")
+    ops.run_sql("120_release.sql")
+    ops.run_sql("120_watchdog.sql")
+    ops.execute("DROP TABLE IF EXISTS task_waits;")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from seedcore.agent.completion import Completion
-    from seedcore.task.model import NewTask, Submitted
+    from seedcore.task.model import Members, NewTask, Submitted
 
 _log = logging.getLogger("seedcore.tool")
 
@@ -40,6 +40,10 @@ class Submitter(Protocol):
 
     def submit(self, new: NewTask) -> Submitted:
         """Store one task, or find the one that has its idempotency key."""
+        ...
+
+    def members(self, task_id: str, limit: int) -> Members:
+        """Count the tasks that a task waited for, and name those that did not complete."""
         ...
 
 
@@ -228,7 +232,7 @@ class ToolContext:
             priority: 0 to 10, higher first.
             run_after: When it may start at the earliest.
             in_s: The same, as seconds from now.
-            depends_on: Ids of tasks that must be completed first.
+            depends_on: Ids of tasks that must be completed first; `ended:ID` only has to end.
             max_attempts: Attempts before it counts as failed.
             idempotency_key: Default: this call's own key, with `:2`, `:3`, … for its further
                 tasks; so a second attempt at the call finds the tasks of the first.
@@ -244,16 +248,10 @@ class ToolContext:
         """
         from seedcore.task.model import NewTask
 
-        if _on_event_loop():
-            raise RuntimeError(
-                "ctx.submit() waits for the database; in a coroutine write"
-                " 'await asyncio.to_thread(ctx.submit, …)'"
-            )
-        if self._submitter is None:
-            raise RuntimeError("this ToolContext was made without a database to submit to")
+        submitter = self._database("submit")
         self._submitted += 1
         suffix = f":{self._submitted}" if self._submitted > 1 else ""
-        return self._submitter.submit(
+        return submitter.submit(
             NewTask(
                 type=type,
                 params={"correlation_id": self.correlation_id, **(params or {})},
@@ -269,6 +267,33 @@ class ToolContext:
                 concurrency_limit=concurrency,
             )
         )
+
+    def members(self, *, limit: int = 100) -> Members:
+        """Count the tasks that this one waited for, and name those that did not complete.
+
+        For tasks that gather what others made. Waits for the database, as `submit` does.
+
+        Args:
+            limit: How many of those that failed or were cancelled to name at most.
+
+        Returns:
+            total, by_status (counts), failed (id, status and error of each).
+
+        Raises:
+            RuntimeError: Called on the event loop.
+            SeedcoreError: The database can't be reached.
+        """
+        return self._database("members").members(self.task_id, limit)
+
+    def _database(self, method: str) -> Submitter:
+        if _on_event_loop():
+            raise RuntimeError(
+                f"ctx.{method}() waits for the database; in a coroutine write"
+                f" 'await asyncio.to_thread(ctx.{method}, …)'"
+            )
+        if self._submitter is None:
+            raise RuntimeError("this ToolContext was made without a database to submit to")
+        return self._submitter
 
     @classmethod
     def for_test(

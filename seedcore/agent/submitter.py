@@ -6,8 +6,10 @@ The driver is imported with the first submission: most tools never submit.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from seedcore.config.settings import Settings
 from seedcore.errors import Unavailable
@@ -15,7 +17,9 @@ from seedcore.errors import Unavailable
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from seedcore.task.model import NewTask, Submitted
+    from seedcore.task.model import Members, NewTask, Submitted
+
+T = TypeVar("T")
 
 
 class PooledSubmitter:
@@ -37,17 +41,20 @@ class PooledSubmitter:
         Raises:
             SeedcoreError: It was refused, or the database can't be reached.
         """
-        from seedcore.db.connection import connect
+        # Trying again is harmless: a tool's submission always has an idempotency key.
+        return self._with_connection(lambda connection: self._submit(connection, new))
 
-        kept = self._take()
-        if kept is not None:
-            try:
-                return self._submit(kept, new)
-            except Unavailable:
-                # It may only have been closed since the last time. Trying again is harmless: a
-                # tool's submission always has an idempotency key.
-                pass
-        return self._submit(connect(self._settings, application_name="seedcore tool"), new)
+    def members(self, task_id: str, limit: int) -> Members:
+        """Count the tasks that a task waited for, and name those that did not complete.
+
+        Raises:
+            SeedcoreError: The database can't be reached.
+        """
+        from seedcore.task import service
+
+        return self._with_connection(
+            lambda connection: service.members_of(connection, UUID(task_id), limit=limit)
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -57,18 +64,36 @@ class PooledSubmitter:
         for connection in idle:
             connection.close()
 
+    def _with_connection(self, work: Callable[[Connection[dict[str, Any]]], T]) -> T:
+        from seedcore.db.connection import connect
+
+        kept = self._take()
+        if kept is not None:
+            try:
+                return self._work(kept, work)
+            except Unavailable:
+                pass  # it may only have been closed since the last time
+        return self._work(connect(self._settings, application_name="seedcore tool"), work)
+
+    def _work(
+        self,
+        connection: Connection[dict[str, Any]],
+        work: Callable[[Connection[dict[str, Any]]], T],
+    ) -> T:
+        try:
+            return work(connection)
+        finally:
+            self._put(connection)
+
     def _submit(self, connection: Connection[dict[str, Any]], new: NewTask) -> Submitted:
         from seedcore.task import service
 
-        try:
-            return service.submit(
-                connection,
-                new,
-                lint_mode=self._settings.task_lint_mode,
-                params_max_bytes=self._settings.params_max_bytes,
-            )
-        finally:
-            self._put(connection)
+        return service.submit(
+            connection,
+            new,
+            lint_mode=self._settings.task_lint_mode,
+            params_max_bytes=self._settings.params_max_bytes,
+        )
 
     def _take(self) -> Connection[dict[str, Any]] | None:
         with self._lock:

@@ -85,6 +85,12 @@ class Settings:
     # Tasks
     max_task_attempts: int = setting(3, "attempts before a task counts as failed", least=1)
     max_task_lapses: int = setting(10, "lapsed leases before a task counts as failed", least=1)
+    task_priority_age_s: float = setting(
+        0.0,
+        "wait that raises a due task's priority by one, to 9 at most; 0 = never",
+        unit="s",
+        least=0,
+    )
     task_reap_batch: int = setting(200, "rows that one reap looks at", least=1)
     task_lint_mode: str = setting(
         "warn",

@@ -1,4 +1,4 @@
-"""Does a claim still stop at its limit, whatever the planner believes?"""
+"""Do the engine's statements find their indexes, whatever the planner believes?"""
 
 from __future__ import annotations
 
@@ -7,28 +7,25 @@ from typing import Any
 
 import psycopg
 
-from seedcore.db.sql import Queries
-from seedcore.doctor.finding import Finding
-from seedcore.task.store import fetch
-
-queries = Queries("seedcore.doctor")
+from seedcore.doctor.finding import Finding, psql
+from seedcore.task import plan_guard
 
 
 def check(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """Yield what keeps the claim from reading its index in order.
+    """Yield each statement of the engine that would read a whole table.
 
     Args:
         conn: A connection in autocommit.
     """
-    rows = fetch(conn, queries.claim_indexes)
-    wrong = [row for row in rows if not row["is_valid"]]
-    for row in wrong:
+    wrong = plan_guard.check(conn)
+    for found in wrong:
+        is_sql = found.cure.endswith(";")
         yield Finding(
             "claim",
             "fail",
-            f"the claim's index {row['name']} is missing or invalid, so each claim reads the whole queue",
-            row,
-            hint="seedcore migrate up, or seedcore migrate check --only drift",
+            found.evidence,
+            {"statement": found.statement, "index": found.index, "problem": found.problem},
+            hint=psql(found.cure.rstrip(";")) if is_sql else found.cure,
         )
     if not wrong:
-        yield Finding("claim", "ok", "the claim's indexes are there", {"indexes": rows})
+        yield Finding("claim", "ok", "claims and the watchdog's statements find their indexes")

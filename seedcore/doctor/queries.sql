@@ -176,7 +176,8 @@ SELECT count(*) AS tasks, max(extract(epoch FROM clock_timestamp() - t.lease_exp
  WHERE t.status = 'running' AND t.lease_expires_at < clock_timestamp() - %(grace_s)s * interval '1 second'
 
 -- due --
--- The oldest due task of each lane: the first row of each priority's range in the claim's own index.
+-- The oldest due task of each lane: the first row of each priority's range in the claim's own index. now()
+-- and not clock_timestamp(), which no index condition can hold.
 SELECT l.lane, l.paused, d.id, d.seconds,
        (SELECT count(*) FROM queue_waiters w WHERE w.lane = l.lane) AS waiting
   FROM queue_lanes l
@@ -187,8 +188,8 @@ SELECT l.lane, l.paused, d.id, d.seconds,
               SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
                WHERE t.status IN ('queued', 'retry') AND t.type <> 'graph'
                  AND t.concurrency_key IS NULL AND t.priority = p.priority
-                 AND coalesce(t.run_after, t.created_at) <= clock_timestamp()
-                 AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
+                 AND coalesce(t.run_after, t.created_at) <= now()
+                 AND (t.expires_at IS NULL OR t.expires_at > now())
                ORDER BY coalesce(t.run_after, t.created_at) LIMIT 1) AS f
         WHERE l.lane = 'queue'
        UNION ALL
@@ -198,10 +199,18 @@ SELECT l.lane, l.paused, d.id, d.seconds,
               SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
                WHERE t.status IN ('queued', 'retry') AND t.type = 'graph'
                  AND t.concurrency_key IS NULL AND t.priority = p.priority
-                 AND coalesce(t.run_after, t.created_at) <= clock_timestamp()
-                 AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
+                 AND coalesce(t.run_after, t.created_at) <= now()
+                 AND (t.expires_at IS NULL OR t.expires_at > now())
                ORDER BY coalesce(t.run_after, t.created_at) LIMIT 1) AS f
         WHERE l.lane = 'graph'
+       UNION ALL
+       -- Tasks with a concurrency key stand in an index of their own, by key: a sample of them.
+       (SELECT k.id, extract(epoch FROM clock_timestamp() - k.at)::float8
+          FROM (SELECT t.id, coalesce(t.run_after, t.created_at) AS at FROM tasks t
+                 WHERE t.status IN ('queued', 'retry') AND t.concurrency_key IS NOT NULL
+                   AND task_lane(t.type) = l.lane
+                 ORDER BY t.concurrency_key LIMIT 1000) AS k
+         WHERE k.at <= now())
         ORDER BY 2 DESC
         LIMIT 1) AS d ON true
  ORDER BY l.lane DESC
@@ -228,6 +237,10 @@ SELECT h.type, count(*) AS tasks, (array_agg(h.id))[1] AS id
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)
         UNION ALL
         (SELECT t.id, t.type, t.params FROM tasks t
+          WHERE t.status IN ('queued', 'retry') AND t.concurrency_key IS NOT NULL
+          ORDER BY task_lane(t.type), t.concurrency_key LIMIT %(limit)s)
+        UNION ALL
+        (SELECT t.id, t.type, t.params FROM tasks t
           WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)) AS h
  WHERE jsonb_typeof(h.params -> 'tool_calls') IS DISTINCT FROM 'array'
@@ -243,6 +256,10 @@ SELECT c.call ->> 'name' AS name, count(*) AS tasks, (array_agg(h.id))[1] AS id
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)
         UNION ALL
         (SELECT t.id, t.params FROM tasks t
+          WHERE t.status IN ('queued', 'retry') AND t.concurrency_key IS NOT NULL
+          ORDER BY task_lane(t.type), t.concurrency_key LIMIT %(limit)s)
+        UNION ALL
+        (SELECT t.id, t.params FROM tasks t
           WHERE t.status IN ('queued', 'retry') AND t.type = 'graph' AND t.concurrency_key IS NULL
           ORDER BY t.priority DESC, coalesce(t.run_after, t.created_at), t.id LIMIT %(limit)s)) AS h
  CROSS JOIN LATERAL jsonb_array_elements(
@@ -251,10 +268,3 @@ SELECT c.call ->> 'name' AS name, count(*) AS tasks, (array_agg(h.id))[1] AS id
  WHERE c.call ->> 'name' IS NOT NULL
  GROUP BY 1
  ORDER BY 2 DESC
-
--- claim_indexes --
--- The indexes in whose order claims read.
-SELECT w.name, coalesce(i.indisvalid AND i.indisready, false) AS is_valid
-  FROM unnest(ARRAY['ix_tasks_claim_queue', 'ix_tasks_claim_graph']) AS w (name)
-  LEFT JOIN pg_index i ON i.indexrelid = to_regclass('public.' || w.name)
- ORDER BY 1

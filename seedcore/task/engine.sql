@@ -145,6 +145,11 @@ SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.e
 SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.release', 0))
             THEN tasks_release_ready(p_limit => %(limit)s::int) END
 
+-- age --
+-- Raise what has waited long by one level; null when another worker is at it.
+SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.age', 0))
+            THEN tasks_age(p_age_s => %(age_s)s::float8, p_limit => %(limit)s::int) END
+
 -- forget_waiters --
 -- Rows of workers that died while waiting would make every submit notify nobody. A live worker
 -- renews its row at every look into the queue, so an old one belongs to none.

@@ -20,8 +20,9 @@ SELECT t.id::text, t.type, t.params::text, t.description, t.domain, t.drift_scor
        CASE WHEN t.attempts = 0 THEN t.run_after END, t.deadline_at, t.expires_at, t.max_attempts,
        t.idempotency_key, t.concurrency_key, t.concurrency_limit,
        t.status = 'created' AND NOT t.auto_release,
-       (SELECT array_agg(e.dst_task_id::text ORDER BY e.id) FROM task_depends_on_task e
-         WHERE e.src_task_id = t.id AND e.required)
+       (SELECT array_agg(CASE WHEN e.required THEN '' ELSE 'ended:' END || e.dst_task_id ORDER BY e.id)
+          FROM task_depends_on_task e
+         WHERE e.src_task_id = t.id)
   FROM tasks t
  WHERE {where}
  ORDER BY {field} {direction}, t.id

@@ -21,6 +21,9 @@ from seedcore.task.model import NewTask
 MAX_NAME_BYTES: Final = 1024
 """Longest type, domain and key: PostgreSQL can't index much longer text."""
 
+ENDED: Final = "ended:"
+"""Before the name of a task to wait for: however it ends, also failed or cancelled."""
+
 MAX_ATTEMPTS: Final = 32767
 MAX_CONCURRENCY: Final = 32767
 MAX_DELAY_S: Final = 100 * 366 * 86400.0
@@ -133,14 +136,17 @@ def _references(key: str, value: Any) -> tuple[str, ...]:
 
 def _reference(key: str, index: int, item: Any) -> str:
     if type(item) is str:
-        if item.startswith("key:") and len(item) > 4:
+        ended = ENDED if item.startswith(ENDED) else ""
+        name = item[len(ended) :]
+        if name.startswith("key:") and len(name) > 4:
             return item
         try:
-            return str(UUID(item))
+            return ended + str(UUID(name))
         except ValueError:
             pass
     raise FieldError(
-        f'{key} names {_shown(item)}; give a full id or "key:K" for an idempotency key',
+        f'{key} names {_shown(item)}; give a full id or "key:K" for an idempotency key, with "ended:" '
+        "before it if the task only has to end",
         f"/{key}/{index}",
     )
 

@@ -141,6 +141,42 @@ def ensure_turns_index(conn: psycopg.Connection[Any]) -> bool:
     return True
 
 
+def described(control: Row) -> str:
+    """Return what holds a lane or domain back, in words: `open`, `paused`, `10/s, 4 at once`."""
+    words = ["paused"] if control["paused"] else []
+    if limits := _limits(control):
+        words.append(limits)
+    if control["fair"] and control["domain"] is None:
+        words.append("fair")
+    return ", ".join(words) or "open"
+
+
+def lane_status(conn: psycopg.Connection[Any], lane: str | None = None) -> list[Row]:
+    """Return lanes, and the domains that are held back by themselves, by the status of their tasks.
+
+    Args:
+        conn: A connection.
+        lane: Only this one; None = all.
+
+    Raises:
+        NotFound: There is no such lane.
+    """
+    if lane is not None:
+        control_of(conn, lane)
+    rows = fetch(conn, queries.lane_status, {"lane": lane})
+    return [row | {"limit": _limits(row)} for row in rows]
+
+
+def _limits(row: Row) -> str | None:
+    words: list[str] = []
+    rate = row["rate_per_s"]
+    if rate is not None:
+        words.append(f"{rate:g}/s" if rate >= 0.1 else f"{rate * 3600:g}/h")
+    if row["concurrency"] is not None:
+        words.append(f"{row['concurrency']} at once")
+    return ", ".join(words) or None
+
+
 def lanes(conn: psycopg.Connection[Any]) -> list[Row]:
     """Return the lanes by status: paused or not, how many tasks, how many due, since when."""
     return fetch(conn, queries.lanes)

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from seedcore.db import id_prefix
 from seedcore.db.errors import translated
 from seedcore.errors import NotFound, UsageError
+from seedcore.task.gather import members_of
 from seedcore.task.model import Selection
 from seedcore.task.selection import COLUMNS, conditions, order
 from seedcore.task.store import Row, fetch, fetch_one, queries
@@ -76,6 +77,9 @@ def inspect(
     checkpoint = row.pop("checkpoint")
     row["progress"] = None if said["done"] is None else said
     row["checkpoint"] = checkpoint
+    waits_for = members_of(conn, task_id, limit=0)
+    if waits_for.total:
+        row["members"] = {"total": waits_for.total, **waits_for.by_status}
     if graph:
         relations = fetch(conn, queries.graph, {"id": task_id})
         for name, relation in (("depends_on", "depends_on"), ("dependants", "dependant")):

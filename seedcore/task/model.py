@@ -100,7 +100,8 @@ class NewTask:
         concurrency_key: Tasks with the same key share a limit on how many of them run at once.
         concurrency_limit: It begins only while fewer than so many of its key run; needs a key;
             default 1: one after the other.
-        depends_on: Tasks to wait for: ids, or `key:K` for the task with that idempotency key.
+        depends_on: Tasks to wait for: ids, or `key:K` for the task with that idempotency key; with
+            `ended:` before it, it only has to end, else it has to complete.
         hold: Stay `created` until released by hand.
         id: The id to give it; default: a new one.
     """
@@ -141,6 +142,36 @@ class Submitted:
     status: TaskStatus
     run_after: datetime | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class FailedMember:
+    """A task that another one waited for, and that did not complete.
+
+    Args:
+        id: The task's id.
+        status: failed or cancelled.
+        error: Why.
+    """
+
+    id: str
+    status: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Members:
+    """The tasks that one waits for, or waited for.
+
+    Args:
+        total: How many.
+        by_status: How many in each state; states that none is in are left out.
+        failed: Those that failed or were cancelled, by id; the first ones if there are many.
+    """
+
+    total: int
+    by_status: Mapping[str, int]
+    failed: list[FailedMember]
 
 
 @dataclass(frozen=True, kw_only=True)

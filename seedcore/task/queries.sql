@@ -105,6 +105,16 @@ SELECT c.id FROM tasks_cancel(%(ids)s::uuid[], %(reason)s) AS c (id)
 -- Failed, cancelled and retrying tasks get more attempts.
 SELECT r.id, r.status::text AS status FROM tasks_requeue(%(ids)s::uuid[], %(extra)s, %(delay_s)s) AS r
 
+-- redrive_start --
+-- One start for all batches, by the database's clock.
+SELECT clock_timestamp() + %(delay_s)s::float8 * interval '1 second' AS start
+
+-- redrive --
+-- As requeue, but due one after another.
+SELECT r.id
+  FROM tasks_redrive(%(ids)s::uuid[], %(extra)s::int, %(start)s::timestamptz, %(first)s::int,
+                     %(gap_s)s::float8) AS r (id)
+
 -- release --
 -- Lift holds.
 SELECT r.id, r.status::text AS status FROM tasks_release(%(ids)s::uuid[]) AS r
@@ -188,6 +198,41 @@ DROP INDEX CONCURRENTLY IF EXISTS ix_tasks_claim_domain
 CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_tasks_claim_domain ON tasks (
     (task_lane(type)), priority DESC, (coalesce(domain, '')), (coalesce(run_after, created_at)), id)
  WHERE status IN ('queued', 'retry') AND concurrency_key IS NULL
+
+-- lane_status --
+-- Lanes and their controlled domains by the status of what they hold.
+WITH place AS (
+    SELECT l.lane, NULL::text AS domain, l.paused, l.fair, coalesce(l.reason, c.reason) AS reason,
+           c.rate_per_s, c.burst, c.concurrency,
+           CASE WHEN c.changed_at > l.changed_at THEN c.changed_by ELSE l.changed_by END AS changed_by,
+           greatest(l.changed_at, c.changed_at) AS changed_at
+      FROM queue_lanes l LEFT JOIN queue_controls c ON c.lane = l.lane AND c.domain = ''
+     UNION ALL
+    SELECT c.lane, c.domain, c.paused, l.fair, c.reason, c.rate_per_s, c.burst, c.concurrency,
+           c.changed_by, c.changed_at
+      FROM queue_controls c JOIN queue_lanes l ON l.lane = c.lane
+     WHERE c.domain <> ''
+), held AS (
+    SELECT s.lane, NULL::text AS domain, s.status, s.tasks, s.due_now, s.oldest_due_at
+      FROM task_queue_stats s
+     UNION ALL
+    SELECT p.lane, p.domain, t.status, count(*),
+           count(*) FILTER (WHERE t.status IN ('queued', 'retry')
+                              AND coalesce(t.run_after, t.created_at) <= now()),
+           min(coalesce(t.run_after, t.created_at))
+               FILTER (WHERE t.status IN ('queued', 'retry')
+                         AND coalesce(t.run_after, t.created_at) <= now())
+      FROM place p JOIN tasks t ON t.domain = p.domain AND task_lane(t.type) = p.lane
+     WHERE t.status <> 'completed'
+     GROUP BY 1, 2, 3
+)
+SELECT p.lane, p.domain, h.status::text AS status, coalesce(h.tasks, 0) AS tasks,
+       coalesce(h.due_now, 0) AS due,
+       extract(epoch FROM clock_timestamp() - h.oldest_due_at)::float8 AS oldest_age_s,
+       p.paused, p.rate_per_s, p.burst, p.concurrency, p.fair, p.reason, p.changed_by, p.changed_at
+  FROM place p LEFT JOIN held h ON h.lane = p.lane AND h.domain IS NOT DISTINCT FROM p.domain
+ WHERE p.lane = coalesce(%(lane)s, p.lane)
+ ORDER BY p.lane DESC, p.domain NULLS FIRST, h.status
 
 -- lanes --
 -- Every lane, with what waits in it.
@@ -277,8 +322,27 @@ SELECT s.ord, t.id, t.status::text AS status
 SELECT t.id FROM tasks t WHERE t.id = ANY (%(ids)s::uuid[]) ORDER BY t.id FOR SHARE
 
 -- add_edges --
--- Who of a batch waits for whom.
-SELECT tasks_link(%(src)s::uuid[], %(dst)s::uuid[])
+-- Who of a batch waits for whom: to complete, or only to end.
+SELECT tasks_link(%(src)s::uuid[], %(dst)s::uuid[], %(required)s::boolean[])
+
+-- start_waiting --
+-- A held task waits for its dependencies instead; where it stands then.
+SELECT task_await(%(id)s)::text AS status
+
+-- members --
+-- How far the tasks are that one waits for.
+SELECT d.status::text AS status, count(*) AS tasks
+  FROM task_depends_on_task e JOIN tasks d ON d.id = e.dst_task_id
+ WHERE e.src_task_id = %(id)s
+ GROUP BY d.status
+
+-- failed_members --
+-- Those that did not complete, by id.
+SELECT d.id, d.status::text AS status, d.error
+  FROM task_depends_on_task e JOIN tasks d ON d.id = e.dst_task_id
+ WHERE e.src_task_id = %(id)s AND d.status IN ('failed', 'cancelled')
+ ORDER BY d.id
+ LIMIT %(limit)s
 
 -- settle --
 -- Queue or cancel new waiting tasks whose dependencies have ended already, and so on down.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 
+from seedcore.task.intake import ENDED
 from seedcore.task.line import Entry, LineError, Rules
 
 
@@ -53,14 +54,14 @@ class References:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._waiting = [entry for entry in entries if entry.depends_on]
-        self._targets: list[tuple[Entry, Entry | str]] = []
+        self._targets: list[tuple[Entry, Entry | str, bool]] = []
         self._here = (
             {name: entry for entry in entries for name in names_of(entry)} if self._waiting else {}
         )
         outside = {
             name
             for entry in self._waiting
-            for name in entry.depends_on
+            for name in map(target_of, entry.depends_on)
             if not self._is_earlier(name, entry)
         }
         self.ids = [name for name in outside if not name.startswith("key:")]
@@ -70,8 +71,11 @@ class References:
         """Whether any line waits for something."""
         return bool(self._waiting)
 
-    def __iter__(self) -> Iterator[tuple[Entry, Entry | str]]:
-        """Yield (line, the line or the id of the task that it waits for), once resolved."""
+    def __iter__(self) -> Iterator[tuple[Entry, Entry | str, bool]]:
+        """Yield (line, the line or the id of the task that it waits for, whether that must complete).
+
+        Once resolved.
+        """
         return iter(self._targets)
 
     def resolve(self, known: AbstractSet[str], by_key: Mapping[str, str]) -> None:
@@ -84,7 +88,8 @@ class References:
             by_key: For each key of `keys` that a stored task has, the task's id.
         """
         for entry in self._waiting:
-            for index, name in enumerate(entry.depends_on):
+            for index, word in enumerate(entry.depends_on):
+                name = target_of(word)
                 if self._is_earlier(name, entry):
                     target: Entry | str | None = self._here[name]
                 elif name.startswith("key:"):
@@ -101,7 +106,7 @@ class References:
                         f"/depends_on/{index}",
                     )
                     break
-                self._targets.append((entry, target))
+                self._targets.append((entry, target, name == word))
 
     def _is_earlier(self, name: str, entry: Entry) -> bool:
         target = self._here.get(name)
@@ -117,7 +122,8 @@ class References:
                 return True
             if entry.line not in seen:
                 seen.add(entry.line)
-                left += [self._here[name] for name in entry.depends_on if name in self._here]
+                names = map(target_of, entry.depends_on)
+                left += [self._here[name] for name in names if name in self._here]
         return False
 
     def _unknown(self, name: str, entry: Entry, pointer: str) -> LineError:
@@ -140,6 +146,11 @@ class References:
         if name.startswith("key:"):
             return missing(f'task with the idempotency key "{name[4:]}"', pointer)
         return missing(f"task {name}", pointer)
+
+
+def target_of(word: str) -> str:
+    """Return the name of a task to wait for, without what says how it has to end."""
+    return word.removeprefix(ENDED)
 
 
 def names_of(entry: Entry) -> Sequence[str]:

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from seedcore.task.bulk import submit_lines
 from seedcore.task.export import export
-from seedcore.task.lanes import pause_lane, resume_lane
+from seedcore.task.gather import members_of, submit_after
+from seedcore.task.lanes import (
+    TURNS_INDEX,
+    control_of,
+    described,
+    ensure_turns_index,
+    lane_status,
+    limit_lane,
+    pause_lane,
+    resume_lane,
+    set_fair,
+    unlimit_lane,
+)
 from seedcore.task.listing import events, ids_of, inspect, list_tasks, resolve
 from seedcore.task.operate import add_dependency, cancel, release, requeue_stale, retry
 from seedcore.task.reading import read_lines
@@ -18,7 +30,8 @@ from seedcore.task.submission import lint_new, submit
 from seedcore.task.waiting import wait, watch
 
 __all__ = [
-    "add_dependency", "cancel", "events", "export", "ids_of", "inspect", "lint_new", "list_tasks",
-    "pause_lane", "prune", "read_lines", "release", "requeue_stale", "resolve", "resume_lane", "retry",
-    "stats", "submit", "submit_lines", "wait", "watch",
+    "TURNS_INDEX", "add_dependency", "cancel", "control_of", "described", "ensure_turns_index",
+    "events", "export", "ids_of", "inspect", "lane_status", "limit_lane", "lint_new", "list_tasks",
+    "members_of", "pause_lane", "prune", "read_lines", "release", "requeue_stale", "resolve", "resume_lane", "retry",
+    "set_fair", "stats", "submit", "submit_after", "submit_lines", "unlimit_lane", "wait", "watch",
 ]  # fmt: skip

@@ -117,19 +117,28 @@ class Stage:
 
     def _wait(self, cursor: _Cursor, references: References) -> None:
         """Write down who waits for whom, and release or cancel those whose wait is over."""
-        edges = [(e, str(t.id) if isinstance(t, Entry) else t) for e, t in references if e.is_new]
-        mine = {e.id for e, _ in references}
-        others = {target for _, target in edges} - mine
+        edges = [
+            (e, str(t.id) if isinstance(t, Entry) else t, required)
+            for e, t, required in references
+            if e.is_new
+        ]
+        mine = {e.id for e, *_ in references}
+        others = {target for _, target, _ in edges} - mine
         cursor.execute(queries.hold_references, {"ids": list(others)})
         held = {str(row[0]) for row in cursor}
-        for entry, target in edges:
+        for entry, target, _ in edges:
             if target in others and target not in held:
                 entry.error = missing(f"task {target}", "/depends_on")
-        _stop_if_bad([entry for entry, _ in edges])
+        _stop_if_bad([entry for entry, *_ in edges])
         cursor.execute(
-            queries.add_edges, {"src": [e.id for e, _ in edges], "dst": [t for _, t in edges]}
+            queries.add_edges,
+            {
+                "src": [e.id for e, *_ in edges],
+                "dst": [target for _, target, _ in edges],
+                "required": [required for *_, required in edges],
+            },
         )
-        waiting = {str(e.id): e for e, _ in edges}
+        waiting = {str(e.id): e for e, *_ in edges}
         ids = [id_ for id_, e in waiting.items() if not e.fields.get("hold")]
         cursor.execute(queries.settle, {"ids": ids})
         cursor.execute(queries.states, {"ids": list(waiting)})

@@ -14,10 +14,11 @@ from seedcore.db import set_actor
 from seedcore.db.errors import translated
 from seedcore.errors import Duplicate, NotFound, UsageError
 from seedcore.task.ids import new_id
-from seedcore.task.intake import check
+from seedcore.task.intake import ENDED, check
 from seedcore.task.line import OnConflict, Unique
 from seedcore.task.lint import Finding, compact_json, lint_instance, refused
 from seedcore.task.model import NewTask, Submitted, TaskStatus
+from seedcore.task.references import target_of
 from seedcore.task.store import fetch, fetch_one, queries
 
 
@@ -84,6 +85,7 @@ def submit(
         Duplicate: The id or key is taken, and `on_conflict` is `fail`.
     """
     lint_new(new, lint_mode=lint_mode, params_max_bytes=params_max_bytes, known_tools=known_tools)
+    ended = [name for name in new.depends_on if name.startswith(ENDED)]
     with translated(), conn.transaction(force_rollback=dry_run):
         if actor is not None:
             set_actor(conn, actor, reason)
@@ -105,8 +107,8 @@ def submit(
                 "idempotency_key": new.idempotency_key,
                 "concurrency_key": new.concurrency_key,
                 "concurrency_limit": new.concurrency_limit,
-                "depends_on": _dependencies(conn, new.depends_on),
-                "hold": new.hold,
+                "depends_on": _dependencies(conn, [n for n in new.depends_on if n not in ended]),
+                "hold": new.hold or bool(ended),
                 "id": new.id or new_id(),
                 "unique": unique,
             },
@@ -121,6 +123,9 @@ def submit(
                 hint="--on-conflict return gives the known task",
                 details={"id": str(row["id"]), "status": row["status"]},
             )
+        if ended and row["created"] and row["status"] == TaskStatus.CREATED:
+            targets = _dependencies(conn, [target_of(name) for name in ended])
+            row["status"] = _wait_for_end(conn, row["id"], targets, is_held=new.hold)
     return Submitted(
         id=None if dry_run and row["created"] and new.id is None else row["id"],
         created=row["created"],
@@ -130,7 +135,49 @@ def submit(
     )
 
 
-def _dependencies(conn: psycopg.Connection[Any], names: tuple[str, ...]) -> list[UUID]:
+def _wait_for_end(
+    conn: psycopg.Connection[Any], task_id: UUID, targets: list[UUID], *, is_held: bool
+) -> str:
+    """Let a task that was just stored with a hold wait until others have ended; return its status."""
+    link(conn, task_id, targets, required=False)
+    if is_held:
+        return TaskStatus.CREATED
+    row = fetch_one(conn, queries.start_waiting, {"id": task_id})
+    return row["status"] if row else TaskStatus.CREATED
+
+
+def link(
+    conn: psycopg.Connection[Any], task_id: UUID, targets: list[UUID], *, required: bool
+) -> None:
+    """Write down what a held task will wait for.
+
+    Args:
+        conn: A connection.
+        task_id: The task; held, as whoever ends a target meanwhile does not look at it.
+        targets: Tasks to wait for.
+        required: Whether they have to complete; else they only have to end.
+
+    Raises:
+        NotFound: One of them is not there.
+        UsageError: It is among them.
+    """
+    if task_id in targets:
+        raise UsageError(f"task {task_id} can't wait for itself", code="task.cycle")
+    known = {row["id"] for row in fetch(conn, queries.states, {"ids": targets})}
+    for target in targets:
+        if target not in known:
+            raise NotFound(
+                f"there is no task {target} to wait for", code="task.dependency_not_found"
+            )
+    count = len(targets)
+    fetch(
+        conn,
+        queries.add_edges,
+        {"src": [task_id] * count, "dst": targets, "required": [required] * count},
+    )
+
+
+def _dependencies(conn: psycopg.Connection[Any], names: list[str]) -> list[UUID]:
     keys = [name[4:] for name in names if name.startswith("key:")]
     found = {
         row["key"]: row["id"]

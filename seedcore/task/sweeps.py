@@ -105,6 +105,10 @@ class Sweeps:
         """Free waiting tasks whose release was missed; None as in `reap`."""
         return await self._count(queries.release, {"limit": limit})
 
+    async def age(self, age_s: float, limit: int) -> int | None:
+        """Raise the priority of tasks that have waited for so long; None as in `reap`."""
+        return await self._count(queries.age, {"age_s": age_s, "limit": limit})
+
     async def prepare_partitions(self) -> int | None:
         """Make the coming days' event partitions; None as in `reap`."""
         return await self._count(queries.prepare_partitions, {})

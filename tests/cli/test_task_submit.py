@@ -298,3 +298,73 @@ def test_compressed_input_stores_nothing(cli: Invoke, conn: Conn) -> None:
     assert (result.code, result.out) == (2, "")
     assert json.loads(result.err)["error"]["code"] == "bulk.compressed"
     assert count(conn) == 0
+
+
+def types(conn: Conn) -> list[str]:
+    return [row["type"] for row in conn.execute("SELECT type FROM tasks ORDER BY type")]
+
+
+def test_a_file_and_the_task_that_waits_for_it(cli: Invoke, conn: Conn, worker: Worker) -> None:
+    two = b'{"type": "a"}\n{"type": "a"}\n'
+    result = cli(
+        "task", "submit", "-f", "-", "--then", "sum", "--then-key", "k", "-o", "jsonl", input=two
+    )
+    assert result.code == 0
+    *lines, last = result.rows
+    assert (last["line"], last["status"], last["then"]) == (None, "created", "sum")
+    shown = cli("task", "inspect", last["id"], "-o", "json").json
+    assert shown["members"] == {"total": 2, "queued": 2}
+    worker.complete()
+    worker.fail()
+    assert cli("task", "inspect", last["id"], "-o", "json").json["status"] == "cancelled"
+    patient = cli(
+        "task",
+        "submit",
+        "-f",
+        "-",
+        "--then",
+        "sum",
+        "--then-when",
+        "ended",
+        "-o",
+        "jsonl",
+        input=two,
+    ).rows[-1]
+    worker.complete()
+    worker.fail()
+    assert cli("task", "inspect", patient["id"], "-o", "json").json["status"] == "queued"
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--then", "sum", "--from-line", "2"), "--then and --from-line exclude each other"),
+        (("--then-params", "{}"), "belong to --then TYPE"),
+        (("--then", "sum", "--then-params", "[]"), "--then-params is not a JSON object"),
+        (("--then", ""), "type"),
+    ],
+)
+def test_a_bad_then_stores_nothing(
+    cli: Invoke, conn: Conn, words: tuple[str, ...], message: str
+) -> None:
+    result = cli("task", "submit", "-f", "-", *words, input=b'{"type": "a"}\n')
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert types(conn) == []
+
+
+def test_then_waits_for_nothing_when_not_all_lines_are_in(cli: Invoke, conn: Conn) -> None:
+    bad = b'{"type": "a"}\n{"typ": "a"}\n'
+    stopped = cli("task", "submit", "-f", "-", "--then", "sum", input=bad)
+    assert stopped.code == 7
+    assert "the task of --then was not submitted" in stopped.err
+    assert types(conn) == ["a"]
+    went_on = cli("task", "submit", "-f", "-", "--then", "sum", "--on-error", "continue", input=bad)
+    assert went_on.code == 7
+    assert types(conn) == ["a", "a", "sum"]
+    rehearsed = cli(
+        "task", "submit", "-f", "-", "--then", "sum", "-n", "-o", "jsonl", input=b'{"type": "a"}\n'
+    )
+    assert (rehearsed.code, rehearsed.rows[-1]["then"]) == (0, "sum")
+    assert len(types(conn)) == 3

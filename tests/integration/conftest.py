@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.integration.proof import proven
+from tests.integration.proof import counting, proven
+from tests.integration.schema import coverage
 
 
 @pytest.fixture
@@ -19,5 +20,11 @@ def database_url(
     _admin: psycopg.Connection[Any],
 ) -> Iterator[str]:
     """URL of a fresh migrated database, which counts the calls that coverage.py promises."""
-    with proven(request, database_url, server_url, _admin):
+    if not coverage.stood_for(request.node.nodeid):
+        yield database_url
+        return
+    with (
+        counting(database_url, server_url, _admin) as watch,
+        proven(request.node.nodeid, watch),
+    ):
         yield database_url

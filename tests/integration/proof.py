@@ -31,33 +31,33 @@ WHERE p.pronamespace = 'public'::regnamespace AND l.lanname = 'sql' AND p.procon
 
 
 @contextmanager
-def proven(
-    request: pytest.FixtureRequest,
-    url: str,
-    server_url: str,
-    admin: psycopg.Connection[Any],
-    stays: int = 0,
-) -> Iterator[None]:
-    """Fail the test unless each function that it stands for was called in the database at url.
-
-    So many sessions of that database outlive the test.
-    """
-    names = sorted(coverage.stood_for(request.node.nodeid))
-    if not names:
-        yield
-        return
+def counting(
+    url: str, server_url: str, admin: psycopg.Connection[Any]
+) -> Iterator[psycopg.Connection[Any]]:
+    """Let the database at url count calls; yield a superuser's connection to it."""
     database = unquote(urlsplit(url).path.lstrip("/"))
     admin.execute(
         sql.SQL("ALTER DATABASE {} SET track_functions = 'all'").format(sql.Identifier(database))
     )
-    with psycopg.connect(_with_database(server_url, database), autocommit=True) as watch:
-        before = _calls(watch, names)
-        with pytest.MonkeyPatch.context() as patch:
-            blamed = _errors(patch)
-            yield
-        _wait_for_the_others(watch, stays)
-        after = _calls(watch, names)
-        inlined = {name for (name,) in watch.execute(INLINED)}
+    own = urlunsplit(urlsplit(server_url)._replace(path=f"/{quote(database)}"))
+    with psycopg.connect(own, autocommit=True) as watch:
+        yield watch
+
+
+@contextmanager
+def proven(nodeid: str, watch: psycopg.Connection[Any]) -> Iterator[None]:
+    """Fail the test unless each function that it stands for was called in the watched database."""
+    names = sorted(coverage.stood_for(nodeid))
+    if not names:
+        yield
+        return
+    before = _calls(watch, names)
+    with pytest.MonkeyPatch.context() as patch:
+        blamed = _errors(patch)
+        yield
+    _wait_for_the_others(watch)
+    after = _calls(watch, names)
+    inlined = {name for (name,) in watch.execute(INLINED)}
     missing = {
         name
         for name in names
@@ -73,7 +73,7 @@ def _calls(watch: psycopg.Connection[Any], names: list[str]) -> dict[str, int | 
     return {row[0]: row[1] for row in watch.execute(CALLS, [names])}
 
 
-def _wait_for_the_others(watch: psycopg.Connection[Any], stays: int) -> None:
+def _wait_for_the_others(watch: psycopg.Connection[Any]) -> None:
     """A session hands in its counts when it ends, which is a moment after its client has gone."""
     others = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -82,7 +82,7 @@ def _wait_for_the_others(watch: psycopg.Connection[Any], stays: int) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         row = watch.execute(others).fetchone()
-        if row is not None and row[0] <= stays:
+        if row == (0,):
             return
         time.sleep(0.002)
 
@@ -98,7 +98,3 @@ def _errors(patch: pytest.MonkeyPatch) -> list[str]:
 
     patch.setattr(psycopg.Error, "__init__", observed)
     return found
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{quote(name)}"))

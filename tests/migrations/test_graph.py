@@ -69,7 +69,7 @@ def test_what_is_wrong_with_pgvector_is_said_with_place_and_cure(
     assert caught.value.code == code
     assert blank.info.dbname in str(caught.value)
     assert cure in (caught.value.hint or "")
-    assert one(blank, "SELECT to_regclass('encoder')") is None
+    assert one(blank, "SELECT to_regclass('alembic_version')") is None
     superuser.close()
 
 
@@ -149,7 +149,10 @@ def test_a_vector_table_made_by_hand_is_brought_to_shape(
             ],
         )
     notes = migrate.up(blank_database_url).steps[1].notes
-    assert notes == ("1 zero vectors were dropped from graph_embeddings_128",)
+    assert notes == (
+        "1 zero vectors were dropped from graph_embeddings_128",
+        "1 rows of graph_embeddings_128 without a label got the label default",
+    )
     rows = blank.execute(
         "SELECT node_id, label, model FROM graph_embeddings ORDER BY 1, 2"
     ).fetchall()
@@ -164,9 +167,9 @@ def test_a_table_of_another_width_is_in_the_way_and_named(
     blank_database_url: str, blank: Connection
 ) -> None:
     blank.execute("CREATE TABLE graph_embeddings (node_id bigint PRIMARY KEY, emb vector(64))")
-    with pytest.raises(Conflict, match="table graph_embeddings is in the way"):
+    with pytest.raises(Conflict, match=r"graph_embeddings\.emb is vector\(64\)"):
         migrate.up(blank_database_url)
-    assert migrate.status(blank_database_url).current == "001"
+    assert migrate.status(blank_database_url).current is None
 
 
 def test_second_numbers_of_an_entity_are_merged_with_their_vectors(

@@ -199,6 +199,7 @@ EXEMPT = {
     "pk_queue_controls": "one control per domain of a lane; a table of a few rows",
     "pk_queue_turns": "one turn per lane and kind; a table of a few rows",
     "pk_queue_waiters": "one row per waiting worker; a table of a few rows",
+    "pk_task_waits": "one row per task with very many dependencies, which the engine names",
     **{f"{table}_pkey": reason for reason, tables in KEYS.items() for table in tables},
 }
 """Indexes that no question needs but their own uniqueness or a reference's check, and why they are there."""

@@ -14,7 +14,7 @@ from seedcore.task.engine import Engine
 from seedcore.task.exchange import Batch, Owner
 from seedcore.task.sweeps import Sweeps
 from tests.workers.conftest import until
-from workers.duties.tasks import Reap
+from workers.duties.tasks import Age, Reap
 from workers.metrics import Metrics
 from workers.watchdog import Round, Watchdog
 
@@ -120,3 +120,19 @@ async def test_two_reapers_share_the_work(
     await duty.run(sweeps)
     assert b"seedcore_watchdog_reaped_total 5.0" in metrics.render()
     await sweeps.close()
+
+
+async def test_waiting_tasks_age_if_that_is_wanted(
+    database_url: str, conn: Any, submit_many: Callable[..., None]
+) -> None:
+    submit_many(3)
+    conn.execute("UPDATE tasks SET created_at = created_at - interval '61 s'")
+    metrics = Metrics("w")
+    sweeps = await Sweeps.connect(database_url)
+    await Age(Settings(), metrics).run(sweeps)
+    assert b"seedcore_watchdog_aged_total 0.0" in metrics.render()
+    await Age(Settings(task_priority_age_s=60), metrics).run(sweeps)
+    assert b"seedcore_watchdog_aged_total 3.0" in metrics.render()
+    await sweeps.close()
+    levels = conn.execute("SELECT DISTINCT priority, aged FROM tasks").fetchall()
+    assert levels == [{"priority": 6, "aged": 1}]

@@ -71,6 +71,30 @@ class Expire:
             )
 
 
+class Age:
+    """Raises the priority of tasks that wait long, unless that is switched off.
+
+    Args:
+        settings: How long.
+        metrics: Counted here.
+    """
+
+    name = "age"
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._age_s = settings.task_priority_age_s
+        self._metrics = metrics
+
+    async def run(self, sweeps: Sweeps) -> None:
+        """Sweep until nothing is left that has waited for another level."""
+        if not self._age_s:
+            return
+        aged = await _until_done(lambda: sweeps.age(self._age_s, _BATCH), _BATCH)
+        if aged:
+            self._metrics.aged.inc(aged)
+            log.debug("Raised tasks that wait long", extra={"event": "task.aged", "count": aged})
+
+
 class Release:
     """Frees waiting tasks whose release was missed: a repair of rare faults."""
 

@@ -151,6 +151,16 @@ task_depends_on_task = sa.Table(
     sa.Index("idx_task_depends_on_task_rev", "dst_task_id", "src_task_id"),
 )
 
+task_waits = sa.Table(
+    "task_waits",
+    metadata,
+    sa.Column(
+        "task_id", UUID(as_uuid=True), sa.ForeignKey(tasks.c.id, ondelete="CASCADE"), nullable=False
+    ),
+    column("member_id", UUID(as_uuid=True)),
+    sa.PrimaryKeyConstraint("task_id", name="pk_task_waits"),
+)
+
 # Partitioned by day; the partitions come and go and are not described.
 task_events = sa.Table(
     "task_events",

@@ -40,7 +40,7 @@ WANTED: dict[str, list[str]] = {
         *EDGES,
         *_names(
             # tasks and queue
-            "seedcore_settings tasks task_events task_schedules task_schedule_fires queue_lanes queue_waiters"
+            "seedcore_settings tasks task_events task_schedules task_schedule_fires task_waits queue_lanes queue_waiters"
             # graph
             " graph_node_map agent_registry organ_registry artifact capability memory_cell model"
             " policy service skill"
@@ -71,7 +71,7 @@ WANTED: dict[str, list[str]] = {
     "function": _names(
         # tasks and queue
         "seedcore_setting task_lane task_retry_delay tasks_retry_or_fail"
-        " cleanup_stale_running_tasks task_submit tasks_link task_add_dependency tasks_claim tasks_renew"
+        " cleanup_stale_running_tasks task_submit task_await tasks_link task_add_dependency tasks_claim tasks_renew"
         " tasks_complete tasks_cancel tasks_release tasks_requeue tasks_reap_expired"
         " tasks_expire_due tasks_release_ready tasks_give_back queue_pause queue_resume"
         " task_schedule_fire task_schedules_fire task_schedule_run tasks_purge task_events_purge create_graph_embed_task"
@@ -130,6 +130,15 @@ WANTED: dict[str, list[str]] = {
 
 def missing(connection: psycopg.Connection) -> list[tuple[str, str]]:
     """Return kind and name of everything that is promised and not there, in a stable order."""
-    pairs = [(kind, name) for kind, names in WANTED.items() for name in names]
+    from seedcore.db.tuning.apply import chosen
+    from seedcore.db.tuning.profiles import OPTIONAL
+
+    given_up = OPTIONAL.keys() - set(chosen(connection).indexes)
+    pairs = [
+        (kind, name)
+        for kind, names in WANTED.items()
+        for name in names
+        if kind != "index" or name not in given_up
+    ]
     parameters = {"kinds": [kind for kind, _ in pairs], "names": [name for _, name in pairs]}
     return [(row[0], row[1]) for row in connection.execute(queries.missing, parameters)]

@@ -16,6 +16,8 @@ from seedcore.db.migrate.recorder import live_objects
 from seedcore.db.migrate.scripts import Chain
 from seedcore.db.migrate.session import lent_to_sqlalchemy
 from seedcore.db.sql import Queries
+from seedcore.db.tuning import apply as tuning
+from seedcore.db.tuning.profiles import OPTIONAL
 
 queries = Queries("seedcore.db.migrate")
 
@@ -44,7 +46,9 @@ def differences(connection: psycopg.Connection, chain: Chain) -> list[str]:
     for key in _MADE_BY_COMMANDS:
         if found.get(key, "").endswith("was not made by a revision"):
             del found[key]
-    return [found[key] for key in sorted(found)]
+    # Those that `db tune` builds and drops are compared with the profile that it was told.
+    made = [found[key] for key in sorted(found) if key[0] != "index" or key[1] not in OPTIONAL]
+    return made + tuning.faults(connection)
 
 
 def recorded_major(connection: psycopg.Connection) -> str | None:

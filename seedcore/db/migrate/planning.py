@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedcore.db.errors import translated
-from seedcore.db.migrate import adoption, scripts, session, state as states
+from seedcore.db.migrate import adoption, findings, scripts, session, state as states
 from seedcore.db.migrate.lock import DUTY, SPACE
 from seedcore.db.migrate.statements import Statement, split, strongest
 from seedcore.db.migrate.target import path_down, path_up, revision_id
@@ -99,7 +99,7 @@ class Plan:
     stop: str
     sql: str
     statements: list[PlannedStatement]
-    adoption: adoption.Survey = field(default_factory=adoption.Survey)
+    adoption: findings.Survey = field(default_factory=findings.Survey)
 
     @property
     def is_destructive(self) -> bool:
@@ -134,7 +134,7 @@ def plan(
     """
     chain = scripts.chain_of(directory)
     sizes: dict[str, tuple[int, int]] = {}
-    survey = adoption.Survey()
+    survey = findings.Survey()
     if start is not None or where is None:
         begin = revision_id(start) if start else (chain.head if down else "base")
         state = _state_at(chain, begin)
@@ -161,7 +161,7 @@ def lock_levels(chain: scripts.Chain) -> dict[str, str]:
     """Return for each revision the strongest lock that it takes on a table that others may be using."""
     script = rendered(chain, "base", chain.head, down=False)
     found: dict[str, list[str]] = {r.id: [] for r in chain.revisions}
-    for revision, _, locks in _by_revision(script):
+    for revision, _, locks in _with_locks(script):
         found[revision] += locks.values()
     return {revision: strongest(locks) for revision, locks in found.items()}
 
@@ -188,14 +188,19 @@ def rendered(chain: scripts.Chain, start: str, stop: str, *, down: bool) -> str:
     return output.getvalue()
 
 
-def _by_revision(script: str) -> Iterator[tuple[str, Statement, dict[str, str]]]:
-    """Yield revision, statement, and its locks on tables that this revision did not make itself."""
+def by_revision(script: str) -> Iterator[tuple[str, list[Statement]]]:
+    """Take a rendered script apart: each revision with its statements."""
     parts = _MARK.split(script)
     for before, after, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         # Upward the second number is the revision that runs, downward the first.
-        revision = after if after > before else before
+        yield (after if after > before else before), split(text)
+
+
+def _with_locks(script: str) -> Iterator[tuple[str, Statement, dict[str, str]]]:
+    """Yield revision, statement, and its locks on tables that this revision did not make itself."""
+    for revision, statements in by_revision(script):
         made: set[str] = set()
-        for statement in split(text):
+        for statement in statements:
             if not statement.is_bookkeeping:
                 locks = {t: lock for t, lock in statement.locks.items() if t not in made}
                 yield revision, statement, locks
@@ -206,7 +211,7 @@ def _by_revision(script: str) -> Iterator[tuple[str, Statement, dict[str, str]]]
 def _planned(
     chain: scripts.Chain, script: str, sizes: dict[str, tuple[int, int]], *, down: bool
 ) -> Iterator[PlannedStatement]:
-    for revision, statement, locks in _by_revision(script):
+    for revision, statement, locks in _with_locks(script):
         if statement.is_comment:
             continue
         described = chain.revisions[chain.position(revision) - 1]

@@ -184,43 +184,6 @@ SELECT c.relname, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid
 FROM pg_class AS c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'i', 'I')
 
--- relations --
--- What is there under names that revisions are about to use: kind, table of an index, our mark (a comment).
-SELECT c.relname, c.relkind::text, i.indrelid::regclass::text,
-       CASE WHEN c.relkind IN ('i', 'I') THEN pg_get_indexdef(c.oid) END,
-       obj_description(c.oid, 'pg_class') IS NOT NULL
-FROM pg_class AS c
-LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
-WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%(names)s)
-
--- columns --
--- Columns of tables that revisions are about to adopt.
-SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-       a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> ''
-FROM pg_class AS c
-JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ANY (%(names)s)
-ORDER BY c.relname, a.attnum
-
--- type_names --
--- The server's words for types; null for those that are not there yet.
-SELECT w.name, format_type(to_regtype(w.name)::oid, NULL) FROM unnest(%(names)s::text[]) AS w (name)
-
--- routines --
--- Functions and procedures under names that revisions are about to use.
-SELECT p.oid::regprocedure::text, p.proname, p.prokind::text,
-       ARRAY(SELECT format_type(t.oid, NULL) FROM unnest(p.proargtypes) WITH ORDINALITY AS t (oid, n) ORDER BY t.n),
-       pg_get_function_result(p.oid), (coalesce(p.proargnames, '{}'))[1 : p.pronargs]
-FROM pg_proc AS p
-WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY (%(names)s)
-
--- enums --
--- Types under names that revisions are about to use, with their labels.
-SELECT t.typname, t.typtype::text,
-       ARRAY(SELECT e.enumlabel::text FROM pg_enum AS e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
-FROM pg_type AS t
-WHERE t.typnamespace = 'public'::regnamespace AND t.typname = ANY (%(names)s) AND t.typrelid = 0
-
 -- view_readers --
 -- Views of others that read those views or tables of ours: they would keep them from being changed.
 SELECT DISTINCT reader.oid::regclass::text, reader.relkind::text, c.relname

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from seedcore.db.errors import translate, translated
-from seedcore.db.migrate import adoption, scripts, session, state as states
+from seedcore.db.migrate import adoption, losses, scripts, session, state as states
 from seedcore.db.migrate.lock import migration_lock
 from seedcore.db.migrate.session import patient
 from seedcore.db.migrate.target import path_down, path_up
@@ -97,14 +97,13 @@ def up(where: Settings | str, target: str = "head", options: Options | None = No
             return Outcome(current=state.current)
         if options.dry_run:
             if path:
-                with translated():
-                    adoption.survey(connection, chain, state, path[-1].id).refuse()
+                _look(connection, chain, state, path[-1].id)
             return Outcome(_unrun(path, "up"), list(state.invalid_indexes), state.current)
         with _locked(connection, chain, where, options) as runner:
             state = states.read(connection, chain)
             path = path_up(chain, state, target)
             if path:
-                adoption.survey(connection, chain, state, path[-1].id).refuse()
+                _look(connection, chain, state, path[-1].id)
                 runner.walk("up", path[-1].id)
             return runner.outcome(rebuild=True)
 
@@ -126,10 +125,13 @@ def down(where: Settings | str, target: str, options: Options | None = None) -> 
     with session.open_session(where, statement_timeout_s=options.statement_timeout_s) as connection:
         with translated():
             state = states.read(connection, chain)
-        path, _ = path_down(chain, state, target)
+        path, stop = path_down(chain, state, target)
         _refuse_irreversible(path)
         if not path:
             return Outcome(current=state.current)
+        with translated():
+            _set_drop_data(connection, options)
+            losses.refuse(connection, chain, path[0].id, stop)
         if options.dry_run:
             return Outcome(_unrun(path, "down"), current=state.current)
         with _locked(connection, chain, where, options) as runner:
@@ -285,12 +287,24 @@ def _locked(
     with translated(), migration_lock(connection, options.lock_timeout_s):
         session.notice_lost_clients(connection)
         session.limit_lock_waits(connection, options.lock_timeout_s)
-        # Always said, because the role or the database may have a value of its own.
-        connection.execute(
-            "SELECT set_config('seedcore.drop_data', %s, false)",
-            ["yes" if options.drop_data else "no"],
-        )
+        _set_drop_data(connection, options)
         yield _Runner(connection, chain, options.actor or session.actor_of(where), options)
+
+
+def _set_drop_data(connection: psycopg.Connection, options: Options) -> None:
+    # Always said, because the role or the database may have a value of its own.
+    connection.execute(
+        "SELECT set_config('seedcore.drop_data', %s, false)", ["yes" if options.drop_data else "no"]
+    )
+
+
+def _look(
+    connection: psycopg.Connection, chain: scripts.Chain, state: states.State, stop: str
+) -> None:
+    """Name what would stop the revisions on their way, before the first of them."""
+    with translated():
+        adoption.ensure_possible(connection, chain, state, stop)
+        adoption.survey(connection, chain, state, stop).refuse()
 
 
 def _unrun(path: list[scripts.Revision], direction: str) -> list[Step]:

@@ -6,8 +6,9 @@ from seedcore_cli.commands.db import (  # isort: skip
     server,
     access,
     copies,
+    tune,
     remove,
 )
 from seedcore_cli.commands.db.group import app
 
-__all__ = ["access", "app", "copies", "remove", "server"]
+__all__ = ["access", "app", "copies", "remove", "server", "tune"]

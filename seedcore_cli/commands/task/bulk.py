@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
 
 from seedcore.errors import PartialFailure, SeedcoreError
 from seedcore_cli.commands.task.columns import BULK
@@ -13,11 +15,28 @@ from seedcore_cli.humanize import count_of
 from seedcore_cli.options import Cli
 
 if TYPE_CHECKING:
-    from seedcore.task.bulk import BulkSummary, LineError, LineResult
+    from seedcore.task.bulk import BulkSubmission, BulkSummary, LineError, LineResult
     from seedcore.task.reading import Readable
 
 
 _LONGEST_POINTER = 160
+
+
+@dataclass(frozen=True, kw_only=True)
+class Then:
+    """The task that waits for all of a file.
+
+    Args:
+        type: Its type.
+        params: Its payload.
+        required: Whether all must complete; else they only have to end.
+        idempotency_key: Says "once".
+    """
+
+    type: str
+    params: dict[str, Any]
+    required: bool
+    idempotency_key: str | None
 
 
 def submit_file(
@@ -31,6 +50,7 @@ def submit_file(
     batch_size: int,
     atomic: bool,
     only_errors: bool,
+    then: Then | None,
     reason: str | None,
     dry_run: bool,
 ) -> None:
@@ -45,6 +65,10 @@ def submit_file(
     settings = cli.settings
     rules = Rules(params_max_bytes=settings.params_max_bytes)
     with cli.connect() as conn:
+        gather = None
+        if then is not None:
+            gather = _Gathering(cli, conn, then, reason=reason, dry_run=dry_run)
+            gather.check()
         submission = submit_lines(
             conn,
             read_lines(stream, max_bytes=rules.line_max_bytes),
@@ -62,7 +86,7 @@ def submit_file(
             dry_run=dry_run,
         )
         first_bad: list[tuple[int, LineError]] = []
-        rows = _rows(iter(submission), first_bad, only_errors=only_errors, dry_run=dry_run)
+        rows = _rows(submission, first_bad, only_errors=only_errors, dry_run=dry_run, gather=gather)
         try:
             # Results come in bursts of a batch; writing each through would cost more than the COPY.
             cli.printer.stream(rows, BULK, flush=False)
@@ -72,24 +96,97 @@ def submit_file(
             if not dry_run:
                 _say_how_far(cli, error, submission.summary, atomic=atomic, from_line=from_line)
             raise
+    if gather:
+        cli.note(gather.told)
     _conclude(cli, submission.summary, first_bad, atomic=atomic, dry_run=dry_run)
 
 
+class _Gathering:
+    """Submits the task that waits for all of a file, when the file is through.
+
+    Attributes:
+        members: Ids of the tasks that it is to wait for.
+        told: What became of it, for people.
+    """
+
+    def __init__(
+        self, cli: Cli, conn: Any, then: Then, *, reason: str | None, dry_run: bool
+    ) -> None:
+        from seedcore.task.model import NewTask
+
+        self._cli = cli
+        self._conn = conn
+        self._then = then
+        self._reason = reason
+        self._dry_run = dry_run
+        self._new = NewTask(
+            type=then.type, params=then.params, idempotency_key=then.idempotency_key
+        )
+        self._rules: dict[str, Any] = {
+            "lint_mode": cli.settings.task_lint_mode,
+            "params_max_bytes": cli.settings.params_max_bytes,
+        }
+        self.members: list[UUID] = []
+        self.told = "the task of --then was not submitted, because not all lines were"
+
+    def check(self) -> None:
+        """Refuse a bad task before the first line is stored.
+
+        Raises:
+            UsageError: It can't be so.
+        """
+        from seedcore.task import service
+
+        for finding in service.lint_new(self._new, **self._rules):
+            self._cli.warn(f"--then: {finding}")
+
+    def submit(self) -> dict[str, Any]:
+        """Submit it and return a row like that of a line."""
+        from seedcore.task import service
+
+        count = count_of(len(self.members), "task")
+        row: dict[str, Any] = {"line": None, "id": None, "status": "created", "created": True}
+        row |= {"error": None, "then": self._then.type}
+        if self._dry_run:
+            self.told = "the task of --then would wait for all of these"
+            return row | {"dry_run": True}
+        done = service.submit_after(
+            self._conn,
+            self._new,
+            self.members,
+            required=self._then.required,
+            actor=self._cli.actor,
+            reason=self._reason,
+            **self._rules,
+        )
+        known = "" if done.created else ", known already,"
+        does = "waits for" if done.status == "created" else f"is {done.status} after"
+        self.told = f"task {done.id}{known} {does} {count}"
+        return row | {"id": done.id, "status": done.status, "created": done.created}
+
+
 def _rows(
-    results: Generator[LineResult],
+    submission: BulkSubmission,
     first_bad: list[tuple[int, LineError]],
     *,
     only_errors: bool,
     dry_run: bool,
+    gather: _Gathering | None,
 ) -> Generator[dict[str, Any]]:
-    with closing(results):
+    with closing(iter(submission)) as results:
         for result in results:
             error = result.error
+            if gather and result.id and result.status:
+                gather.members.append(UUID(result.id))
             if error is not None and result.status is None and not first_bad:
                 first_bad.append((result.line, error))
             if only_errors and error is None:
                 continue
             yield _row(result, dry_run=dry_run)
+    if gather and submission.summary.next_line is None:
+        row = gather.submit()
+        if not only_errors:
+            yield row
 
 
 def _row(result: LineResult, *, dry_run: bool) -> dict[str, Any]:

@@ -44,6 +44,13 @@ class OnError(StrEnum):
     CONTINUE = "continue"
 
 
+class ThenWhen(StrEnum):
+    """What the members of a batch have to do before the task that waits for them runs."""
+
+    COMPLETED = "completed"
+    ENDED = "ended"
+
+
 _ONE = "For one task"
 _MANY = "For many tasks"
 
@@ -115,7 +122,7 @@ def submit(
         _one(
             "--depends-on",
             help="Wait for this task to complete: an id, or key:K for the one with that "
-            "idempotency key. Repeat for more.",
+            "idempotency key; ended:ID if it only has to end. Repeat for more.",
             metavar="ID",
         ),
     ] = None,
@@ -157,6 +164,28 @@ def submit(
     only_errors: Annotated[
         bool, _many("--only-errors", help="Print only the lines that were refused.")
     ] = False,
+    then: Annotated[
+        str | None,
+        _many(
+            "--then", help="Type of one more task, which waits for all of these.", metavar="TYPE"
+        ),
+    ] = None,
+    then_params: Annotated[
+        str | None,
+        _many("--then-params", help="Its params: a JSON object or @FILE.", metavar="JSON"),
+    ] = None,
+    then_when: Annotated[
+        ThenWhen,
+        _many(
+            "--then-when",
+            help="completed: it is cancelled when one of them fails; ended: it runs however they end.",
+            metavar="WHEN",
+        ),
+    ] = ThenWhen.COMPLETED,
+    then_key: Annotated[
+        str | None,
+        _many("--then-key", help="Its idempotency key.", metavar="K"),
+    ] = None,
     on_conflict: Annotated[
         OnConflict,
         typer.Option(
@@ -202,6 +231,10 @@ def submit(
        "run_after": "2031-05-17T09:30:00Z", "deadline_at": null, "expires_at": null, "id": null}
     (each in one line; here they are folded)
 
+    A batch, and one task that runs when all of it has completed (or ended):
+      seedcore task submit -f pages.ndjson --then report --then-params '{"title": "Pages"}'
+      seedcore task submit -f pages.ndjson --then report --then-when ended --then-key pages-17
+
     Each line is answered by one: its number, the id, the state, or what is wrong with it. A file is
     stored in batches of --batch-size lines, each whole or not at all; when it stops, the message
     says with which --from-line to go on. Params are checked as 'seedcore task lint' does.
@@ -214,8 +247,21 @@ def submit(
             "give a type or -f FILE" + (", not both" if file else ""),
             hint="seedcore task submit --help",
         )
+    if then is None and (then_params is not None or then_key is not None):
+        raise UsageError("--then-params and --then-key belong to --then TYPE")
+    if file is None and then is not None:
+        raise UsageError(
+            "--then is for a file of tasks",
+            hint="for one task: submit the second with --depends-on ID",
+        )
     if file is not None:
-        from seedcore_cli.commands.task.bulk import submit_file
+        from seedcore_cli.commands.task.bulk import Then, submit_file
+
+        if then is not None and from_line > 1:
+            raise UsageError(
+                "--then and --from-line exclude each other: the task waits for all lines",
+                hint="send the whole file again; lines with ids or keys are not stored twice",
+            )
 
         one_only = {
             "--params": params, "--tool": tool, "--args": args, "--description": description, "--domain": domain,
@@ -241,6 +287,14 @@ def submit(
                 batch_size=batch_size,
                 atomic=atomic,
                 only_errors=only_errors,
+                then=None
+                if then is None
+                else Then(
+                    type=then,
+                    params=_object(then_params, "--then-params"),
+                    required=then_when is ThenWhen.COMPLETED,
+                    idempotency_key=then_key,
+                ),
                 reason=reason,
                 dry_run=dry_run,
             )
@@ -324,9 +378,7 @@ def _submit_one(
         "known_tools": known_tools(cli) if names_tools(params) else None,
     }
     with cli.connect() as conn:
-        waits_for = tuple(
-            ref if ref.startswith("key:") else str(service.resolve(conn, ref)) for ref in depends_on
-        )
+        waits_for = tuple(_named(conn, ref) for ref in depends_on)
         new = NewTask(**fields, depends_on=waits_for)
         if settings.task_lint_mode != "off":
             for finding in service.lint_new(new, **rules):
@@ -348,6 +400,16 @@ def _submit_one(
             report(cli, rows, single=True)
             return
     _tell(cli, done, dry_run=dry_run)
+
+
+def _named(conn: Any, ref: str) -> str:
+    """Return what --depends-on names, with the full id."""
+    from seedcore.task import service
+
+    how, ended, name = ref.rpartition("ended:")
+    if how:
+        raise UsageError(f"can't wait for {ref!r}")
+    return ended + (name if name.startswith("key:") else str(service.resolve(conn, name)))
 
 
 def names_tools(params: dict[str, Any]) -> bool:

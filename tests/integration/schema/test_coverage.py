@@ -7,13 +7,13 @@ import itertools
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.integration.proof import proven
+from tests.integration.proof import counting, proven
 from tests.integration.schema.coverage import COVERED, TO_BE_COVERED, Nothing
 
 Conn = psycopg.Connection[dict[str, Any]]
@@ -117,11 +117,11 @@ def prove(
 ) -> Callable[[str], None]:
     """Run a statement as a test that is listed for tasks_requeue."""
     _, _, test = COVERED["tasks_requeue"].rule.partition("::")
-    request: Any = SimpleNamespace(node=SimpleNamespace(nodeid=f"x/test_operate.py::{test}[a]"))
 
     def run(statement: str) -> None:
         with (
-            proven(request, database_url, server_url, _admin),
+            counting(database_url, server_url, _admin) as watch,
+            proven(f"x/test_operate.py::{test}[a]", watch),
             psycopg.connect(database_url, autocommit=True) as conn,
             suppress(psycopg.Error),
         ):

@@ -14,15 +14,9 @@ from psycopg.rows import dict_row
 
 from seedcore.errors import Conflict, NotFound, UsageError
 from seedcore.task import lanes
-from tests.integration.task.picking import PickingWorker as Worker
-from tests.integration.task.worker import new
+from tests.integration.task.worker import Worker, new
 
 Conn = psycopg.Connection[dict[str, Any]]
-
-
-@pytest.fixture
-def worker(conn: Conn) -> Worker:
-    return Worker(conn, "w1")
 
 
 def fill(

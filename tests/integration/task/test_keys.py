@@ -20,20 +20,9 @@ from seedcore.task.intake import read_document
 from seedcore.task.model import NewTask
 from seedcore.task.submission import submit
 from seedcore.testing import age
-from tests.integration.task.picking import PickingWorker as Worker
-from tests.integration.task.worker import new
+from tests.integration.task.worker import Worker, new
 
 Conn = psycopg.Connection[dict[str, Any]]
-
-
-@pytest.fixture
-def worker(conn: Conn) -> Worker:
-    return Worker(conn, "w1")
-
-
-@pytest.fixture
-def rival(other: Conn) -> Worker:
-    return Worker(other, "w2")
 
 
 def keyed(conn: Conn, key: str = "k", limit: int | None = None, **fields: Any) -> UUID:

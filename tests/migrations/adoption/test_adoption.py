@@ -5,40 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seedcore.db import migrate
 from seedcore.errors import Conflict
+from tests.migrations.adoption.content import HERE, SHAPES, Content, make
 from tests.migrations.conftest import Connection, schema_of
 from tests.program import Program
 
-HERE = Path(__file__).parent
-SHAPES = ("seeds_12", "seeds_full")
-COUNTED = (
-    "tasks", "agent_registry", "organ_registry", "artifact", "capability", "memory_cell", "model",
-    "task_depends_on_task", "task_executed_by_organ", "agent_member_of_organ", "facts", "task_reads_fact",
-    "registry_instance", "cluster_metadata",
-)  # fmt: skip
-MORE = (
-    "pkg_snapshots", "pkg_subtask_types", "pkg_policy_rules", "task_multimodal_embeddings", "task_outbox",
-    "task_router_telemetry",
-)  # fmt: skip
 LONG = 100_000
-
-
-def make(connection: Connection, shape: str, tasks: int) -> None:
-    """Make the database of that shape, with that many tasks."""
-    connection.execute("SELECT set_config('seeds.tasks', %s, false)", [str(tasks)])
-    connection.execute((HERE / f"{shape}.sql").read_bytes())
-
-
-def counts(connection: Connection, shape: str) -> dict[str, int]:
-    """Count the rows of the tables that keep them all."""
-    tables = COUNTED + (MORE if shape == "seeds_full" else ())
-    return {t: one(connection, f"SELECT count(*) FROM {t}") for t in tables}
 
 
 def one(connection: Connection, query: str) -> Any:
@@ -53,12 +30,13 @@ def complaints(url: str) -> list[str]:
     return [f.detail for f in migrate.check(url) if not f.ok]
 
 
-@pytest.mark.parametrize(("shape", "tasks"), [("seeds_12", LONG), ("seeds_full", LONG)])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_up_alone_brings_it_to_the_head(
-    blank_database_url: str, blank: Connection, program: Program, shape: str, tasks: int
+    blank_database_url: str, blank: Connection, program: Program, shape: str
 ) -> None:
+    tasks = LONG
     make(blank, shape, tasks)
-    before = counts(blank, shape)
+    content = Content(blank)
     by_status = {
         s.lower(): 0 for (s,) in blank.execute("SELECT DISTINCT status::text FROM tasks").fetchall()
     }
@@ -67,7 +45,6 @@ def test_up_alone_brings_it_to_the_head(
     plan = migrate.plan(blank_database_url)
     assert plan.adoption.obstacles == []
     planned = {(c.object, c.action.partition(":")[0]): c.rows for c in plan.adoption.conversions}
-    assert counts(blank, shape) == before
 
     run = program("migrate", "up", "-o", "json", timeout=120)
     assert run.returncode == 0, run.stderr
@@ -75,7 +52,7 @@ def test_up_alone_brings_it_to_the_head(
     steps: list[dict[str, list[str]]] = json.loads(run.stdout)
     notes = [note for step in steps for note in step["notes"]]
     said = "\n".join(notes)
-    assert counts(blank, shape) == before
+    assert content.digests() == content.before
     assert (
         dict(blank.execute("SELECT status::text, count(*) FROM tasks GROUP BY 1").fetchall())
         == by_status
@@ -273,7 +250,7 @@ def test_killed_at_any_moment_the_next_run_completes(
     program: Program, blank_database_url: str, blank: Connection
 ) -> None:
     make(blank, "seeds_12", 10_000)
-    before = counts(blank, "seeds_12")
+    content = Content(blank)
     # Most of the time before 1 s goes into starting Python.
     for moment in (0.8, 1.2, 1.0):
         process = program.start("migrate", "up")
@@ -288,7 +265,7 @@ def test_killed_at_any_moment_the_next_run_completes(
         ):
             time.sleep(0.05)
     migrate.up(blank_database_url)
-    assert counts(blank, "seeds_12") == before
+    assert content.digests() == content.before
     assert complaints(blank_database_url) == []
     assert migrate.up(blank_database_url).steps == []
 

@@ -87,6 +87,7 @@ VALUES ({UUID}, 'fast', '[1, 2, 3, 4, 5, 6]', '[1, 2, 3, 4, 5, 6]');
 INSERT INTO task_schedules (name, cron, type, last_task_id) VALUES ('s', '* * * * *', 'ping', {UUID});
 INSERT INTO task_schedule_fires (schedule_id, fire_at, outcome, actor)
 SELECT schedule_id, now(), 'missed', 'ann' FROM task_schedules;
+INSERT INTO task_waits (task_id, member_id) VALUES ({UUID}, {UUID});
 """
 
 NEW_ROW = {

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from tests.conftest import ROLE
-from tests.integration.proof import proven
+from tests.integration.proof import counting, proven
 from tests.integration.schema.graph.conftest import add
 from tests.integration.task.conftest import rival, worker
 
@@ -42,31 +42,27 @@ RESET session_replication_role;
 def shared(
     server_url: str, template_database: str, _admin: psycopg.Connection[Any]
 ) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
-    """Name of the module's database, and a superuser's connection to it."""
+    """URL of the module's database, and a superuser's connection to it."""
     name = f"seedcore_functions_{uuid4().hex[:12]}"
     _admin.execute(
         sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
             *map(sql.Identifier, (name, ROLE, template_database))
         )
     )
-    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{quote(name)}"))
-    with psycopg.connect(url, autocommit=True) as owner:
-        yield name, owner
+    parts = urlsplit(server_url)
+    host = parts.netloc.rpartition("@")[2]
+    url = urlunsplit(parts._replace(netloc=f"{ROLE}:{ROLE}@{host}", path=f"/{quote(name)}"))
+    with counting(url, server_url, _admin) as owner:
+        yield url, owner
     _admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
 def database_url(
-    request: pytest.FixtureRequest,
-    shared: tuple[str, psycopg.Connection[Any]],
-    server_url: str,
-    _admin: psycopg.Connection[Any],
+    request: pytest.FixtureRequest, shared: tuple[str, psycopg.Connection[Any]]
 ) -> Iterator[str]:
     """URL of the module's database, empty."""
-    name, owner = shared
-    parts = urlsplit(server_url)
-    host = parts.netloc.rpartition("@")[2]
-    url = urlunsplit(parts._replace(netloc=f"{ROLE}:{ROLE}@{host}", path=f"/{quote(name)}"))
-    with proven(request, url, server_url, _admin, stays=1):
+    url, owner = shared
+    with proven(request.node.nodeid, owner):
         yield url
     owner.execute(EMPTY)

@@ -31,40 +31,39 @@ SAID = {"multimodal": {"scene_description": "\t", "transcription": " open it "}}
 LONG = {"multimodal": {"transcription": "x" * 20_000}}
 
 
-@pytest.mark.parametrize(
-    ("params", "text"),
-    [
-        (SEEN, "a door"),
-        (SAID, "open it"),
-        (LONG, "x" * 16_000),
-        ({"multimodal": {"source": "sensor"}}, None),
-        ({"multimodal": "a door"}, None),
-        ({"scene_description": "a door"}, None),
-        ([], None),
-        (None, None),
-    ],
-)
-def test_the_words_of_an_envelope(conn: Conn, params: Any, text: str | None) -> None:
-    given = None if params is None else Jsonb(params)
-    assert value(conn, "SELECT task_multimodal_text(%s)", [given]) == text
-    # In its own space a task says that or nothing, in the others what it is.
+WORDS: list[tuple[Any, str | None]] = [
+    (SEEN, "a door"),
+    (SAID, "open it"),
+    (LONG, "x" * 16_000),
+    ({"multimodal": {"source": "sensor"}}, None),
+    ({"multimodal": "a door"}, None),
+    ({"scene_description": "a door"}, None),
+    ([], None),
+    (None, None),
+]
+
+
+def test_the_words_of_an_envelope(conn: Conn) -> None:
     content = "SELECT embedding_content(%s, 'a text', 'echo', %s)"
-    assert value(conn, content, ["multimodal", given]) == (text or "")
-    for space in ("128", "1024"):
+    for params, text in WORDS:
+        given = None if params is None else Jsonb(params)
+        assert value(conn, "SELECT task_multimodal_text(%s)", [given]) == text
+        # In its own space a task says that or nothing, in the others what it is.
+        assert value(conn, content, ["multimodal", given]) == (text or "")
         own = value(conn, "SELECT task_content_text('a text', 'echo', %s)", [given])
-        assert value(conn, content, [space, given]) == own
         assert own.startswith("a text\necho")
+        assert {value(conn, content, [space, given]) for space in ("128", "1024")} == {own}
 
 
 @pytest.mark.parametrize("space", ["128", "1024", "multimodal"])
-@pytest.mark.parametrize("params", [{}, SEEN, {"ü": 1}])
-def test_the_hash_of_a_space_is_that_of_its_text(conn: Conn, space: str, params: Any) -> None:
-    arguments = [space, "früh", "echo", Jsonb(params)]
-    text = value(conn, "SELECT embedding_content(%s, %s, %s, %s)", arguments)
-    found = value(conn, "SELECT embedding_content_sha256(%s, %s, %s, %s)", arguments)
-    assert found == hashlib.sha256(text.encode()).hexdigest()
-    own = value(conn, "SELECT task_content_sha256(%s, %s, %s)", arguments[1:])
-    assert (found == own) is (space != "multimodal")
+def test_the_hash_of_a_space_is_that_of_its_text(conn: Conn, space: str) -> None:
+    for params in ({}, SEEN, {"ü": 1}):
+        arguments = [space, "früh", "echo", Jsonb(params)]
+        text = value(conn, "SELECT embedding_content(%s, %s, %s, %s)", arguments)
+        found = value(conn, "SELECT embedding_content_sha256(%s, %s, %s, %s)", arguments)
+        assert found == hashlib.sha256(text.encode()).hexdigest()
+        own = value(conn, "SELECT task_content_sha256(%s, %s, %s)", arguments[1:])
+        assert (found == own) is (space != "multimodal")
 
 
 def test_nothing_to_embed_has_a_hash_as_well(conn: Conn) -> None:

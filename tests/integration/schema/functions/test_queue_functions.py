@@ -49,12 +49,10 @@ def test_audit_rows_name_the_actor_of_the_transaction_else_the_user(conn: Conn) 
     assert row(conn, "SELECT task_actor() AS a, task_reason() AS r") == {"a": user, "r": None}
 
 
-@pytest.mark.parametrize(
-    ("type_", "lane"),
-    [("graph", "graph"), ("echo", "queue"), ("Graph", "queue"), ("graph_rag", "queue")],
-)
-def test_only_the_type_graph_has_a_lane_of_its_own(conn: Conn, type_: str, lane: str) -> None:
-    assert value(conn, "SELECT task_lane(%s)", [type_]) == lane
+def test_only_the_type_graph_has_a_lane_of_its_own(conn: Conn) -> None:
+    lanes = {"graph": "graph", "echo": "queue", "Graph": "queue", "graph_rag": "queue"}
+    for type_, lane in lanes.items():
+        assert value(conn, "SELECT task_lane(%s)", [type_]) == lane
 
 
 def test_a_retry_is_jittered_by_up_to_five_seconds(conn: Conn) -> None:
@@ -65,63 +63,62 @@ def test_a_retry_is_jittered_by_up_to_five_seconds(conn: Conn) -> None:
     assert timedelta(seconds=10) <= least < most < timedelta(seconds=15)
 
 
-@pytest.mark.parametrize(
-    ("hint", "function", "expected"),
-    [
-        ({"priority": 7}, "priority", 7),
-        ({"priority": -1e300}, "priority", 0),
-        ({"priority": 11}, "priority", 10),
-        ({"priority": 2.5}, "priority", None),
-        ({"priority": "7"}, "priority", None),
-        ({}, "priority", None),
-        ({"deadline_at": "2031-05-17T14:00:00+02:00"}, "deadline", NOON),
-        ({"deadline_at": "2031-05-17T12:00:00"}, "deadline", None),
-        ({"deadline_at": 5}, "deadline", None),
-        ({}, "deadline", None),
-        ({"ttl_seconds": 90.5}, "ttl", timedelta(seconds=90.5)),
-        ({"ttl_seconds": 3162240000}, "ttl", timedelta(seconds=3162240000)),
-        ({"ttl_seconds": 3162240001}, "ttl", None),
-        ({"ttl_seconds": 0}, "ttl", None),
-        ({"ttl_seconds": "90"}, "ttl", None),
-    ],
-)
-def test_a_hint_is_read_or_is_null(
-    conn: Conn, hint: dict[str, Any], function: str, expected: Any
-) -> None:
-    params = Jsonb({"routing": {"hints": hint}})
-    assert value(conn, f"SELECT task_hint_{function}(%s)".encode(), [params]) == expected
+HINTS: list[tuple[dict[str, Any], str, Any]] = [
+    ({"priority": 7}, "priority", 7),
+    ({"priority": -1e300}, "priority", 0),
+    ({"priority": 11}, "priority", 10),
+    ({"priority": 2.5}, "priority", None),
+    ({"priority": "7"}, "priority", None),
+    ({}, "priority", None),
+    ({"deadline_at": "2031-05-17T14:00:00+02:00"}, "deadline", NOON),
+    ({"deadline_at": "2031-05-17T12:00:00"}, "deadline", None),
+    ({"deadline_at": 5}, "deadline", None),
+    ({}, "deadline", None),
+    ({"ttl_seconds": 90.5}, "ttl", timedelta(seconds=90.5)),
+    ({"ttl_seconds": 3162240000}, "ttl", timedelta(seconds=3162240000)),
+    ({"ttl_seconds": 3162240001}, "ttl", None),
+    ({"ttl_seconds": 0}, "ttl", None),
+    ({"ttl_seconds": "90"}, "ttl", None),
+]
 
 
-@pytest.mark.parametrize("shape", [None, [], "text", {"routing": []}, {"routing": {"hints": 1}}])
-def test_params_of_another_shape_hold_no_hints(conn: Conn, shape: Any) -> None:
+@pytest.mark.parametrize("function", ["priority", "deadline", "ttl"])
+def test_a_hint_is_read_or_is_null(conn: Conn, function: str) -> None:
+    for hint, name, expected in HINTS:
+        if name == function:
+            params = Jsonb({"routing": {"hints": hint}})
+            found = value(conn, f"SELECT task_hint_{function}(%s)".encode(), [params])
+            assert found == expected, hint
+
+
+def test_params_of_another_shape_hold_no_hints(conn: Conn) -> None:
     asked = "SELECT task_hint_priority(p) AS a, task_hint_deadline(p) AS b, task_hint_ttl(p) AS c"
-    params = None if shape is None else Jsonb(shape)
-    found = row(conn, f"{asked} FROM (SELECT %s::jsonb AS p) AS s".encode(), [params])
-    assert found == {"a": None, "b": None, "c": None}
+    for shape in (None, [], "text", {"routing": []}, {"routing": {"hints": 1}}):
+        params = None if shape is None else Jsonb(shape)
+        found = row(conn, f"{asked} FROM (SELECT %s::jsonb AS p) AS s".encode(), [params])
+        assert found == {"a": None, "b": None, "c": None}, shape
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2031-05-17T12:00:00Z", NOON),
-        ("2031-05-17 12:00Z", NOON),
-        ("2031-05-17T17:30:00.000+0530", NOON),
-        ("2031-05-17T09:00:00-03", NOON),
-        ("2031-05-17T12:00:00", None),
-        ("2031-05-17", None),
-        ("2031-02-30T12:00:00Z", None),
-        ("2031-05-17Tnoon Z", None),
-        ("now", None),
-        ("tomorrow", None),
-        ("infinity", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_a_time_is_read_with_its_offset_or_not_at_all(
-    conn: Conn, text: str | None, expected: datetime | None
-) -> None:
-    assert value(conn, "SELECT task_read_time(%s)", [text]) == expected
+TIMES = {
+    "2031-05-17T12:00:00Z": NOON,
+    "2031-05-17 12:00Z": NOON,
+    "2031-05-17T17:30:00.000+0530": NOON,
+    "2031-05-17T09:00:00-03": NOON,
+    "2031-05-17T12:00:00": None,
+    "2031-05-17": None,
+    "2031-02-30T12:00:00Z": None,
+    "2031-05-17Tnoon Z": None,
+    "now": None,
+    "tomorrow": None,
+    "infinity": None,
+    "": None,
+    None: None,
+}
+
+
+def test_a_time_is_read_with_its_offset_or_not_at_all(conn: Conn) -> None:
+    for text, expected in TIMES.items():
+        assert value(conn, "SELECT task_read_time(%s)", [text]) == expected, text
 
 
 def test_a_key_is_found_live_first_then_the_newest_that_failed(conn: Conn) -> None:

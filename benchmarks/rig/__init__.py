@@ -1,0 +1,1 @@
+"""What `benchmarks/queue.py` is made of: a server, contenders, scenarios, and a report."""
