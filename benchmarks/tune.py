@@ -13,18 +13,23 @@ faster; the medians of those are what to quote.
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import tempfile
-import time
-from pathlib import Path
+import sys
 
-import psycopg
-from psycopg import sql
+# Not this file's folder: a neighbour's name would hide the standard library's `queue`.
+del sys.path[0]
 
-from seedcore.db import migrate
-from seedcore.db.embedded import EmbeddedServer
+import argparse  # noqa: E402
+import json  # noqa: E402
+import statistics  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import psycopg  # noqa: E402
+from psycopg import sql  # noqa: E402
+
+from seedcore.db import migrate  # noqa: E402
+from seedcore.db.embedded import EmbeddedServer  # noqa: E402
 
 BATCH = 200
 TEMPLATE = "tune_template"
