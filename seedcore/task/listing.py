@@ -79,9 +79,8 @@ def inspect(
     first = {"id": row["id"], "status": row["status"]}
     progress = None if said["done"] is None else said
     row = {**first, "progress": progress, **row, "checkpoint": checkpoint}
-    waits_for = members_of(conn, task_id, limit=0)
-    if waits_for.total:
-        row["members"] = {"total": waits_for.total, **waits_for.by_status}
+    found = members_of(conn, task_id, limit=0)
+    row["members"] = {"total": found.total, **found.by_status} if found.total else None
     if graph:
         relations = fetch(conn, queries.graph, {"id": task_id})
         for name, relation in (("depends_on", "depends_on"), ("dependants", "dependant")):
