@@ -171,7 +171,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--count", type=int, default=20_000)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--quick", action="store_true", help="half a minute, indexes only")
+    options.add_argument("--quick", action="store_true", help="a minute or two, indexes only")
     options.add_argument("--only", nargs="*", default=None, metavar="NAME", help="these variants")
     options.add_argument("--json", type=Path, default=None)
     args = options.parse_args()
