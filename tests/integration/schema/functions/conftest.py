@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
-from tests.conftest import ROLE
+from tests.conftest import ROLE, create_database, drop_database
 from tests.integration.proof import counting, proven
 from tests.integration.schema.graph.conftest import add
 from tests.integration.task.conftest import rival, worker
@@ -43,18 +41,13 @@ def shared(
     server_url: str, template_database: str, _admin: psycopg.Connection[Any]
 ) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
     """URL of the module's database, and a superuser's connection to it."""
-    name = f"seedcore_functions_{uuid4().hex[:12]}"
-    _admin.execute(
-        sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-            *map(sql.Identifier, (name, ROLE, template_database))
-        )
-    )
+    name = create_database(_admin, template_database, prefix="seedcore_functions_")
     parts = urlsplit(server_url)
     host = parts.netloc.rpartition("@")[2]
     url = urlunsplit(parts._replace(netloc=f"{ROLE}:{ROLE}@{host}", path=f"/{quote(name)}"))
     with counting(url, server_url, _admin) as owner:
         yield url, owner
-    _admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    drop_database(_admin, name)
 
 
 @pytest.fixture
