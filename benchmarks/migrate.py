@@ -1,10 +1,12 @@
 """How long `migrate up` keeps writers of a big `tasks` table waiting.
 
-    python benchmarks/migrate.py [--tasks 1000000] [--from 007] [--json FILE]
+    python benchmarks/migrate.py [--tasks 1000000] [--from 007 | --shape seeds_12] [--json FILE]
 
 One embedded PostgreSQL with its shipped settings is brought to the first revision, filled, and then
 migrated to the head while a writer inserts and updates single rows of `tasks` as fast as it can, each
 in a transaction of its own. The longest of them is the number; sleeps between them count for nothing.
+With --shape the database is one of the earlier SQL files' instead (tests/migrations/adoption): its
+conversions of types rewrite `tasks`, which `migrate plan` says, and keep writers out meanwhile.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import psycopg  # noqa: E402
 from seedcore.db import migrate  # noqa: E402
 from seedcore.db.embedded import EmbeddedServer  # noqa: E402
 
+SHAPES = Path(__file__).parent.parent / "tests" / "migrations" / "adoption"
 FILL = """
 INSERT INTO tasks (type, status, attempts, description, domain, params, created_at)
 SELECT CASE WHEN n %% 50 = 0 THEN 'graph' ELSE 'query' END,
@@ -54,7 +57,7 @@ class Writer(threading.Thread):
         with psycopg.connect(self.url, autocommit=True) as conn:
             while not self.stopped.is_set():
                 for statement in (
-                    "INSERT INTO tasks (type, status) VALUES ('writer', 'created')",
+                    "INSERT INTO tasks (type, params) VALUES ('writer', '{}')",
                     (
                         "UPDATE tasks SET description = 'seen' WHERE id = (SELECT id FROM tasks"
                         " WHERE type = 'writer' LIMIT 1)"
@@ -66,11 +69,15 @@ class Writer(threading.Thread):
                 time.sleep(0.002)
 
 
-def measure(url: str, tasks: int, start: str) -> dict[str, object]:
-    """Fill a blank database at `start`, migrate it under load, and return the figures."""
-    migrate.up(url, start)
+def measure(url: str, tasks: int, start: str, shape: str | None = None) -> dict[str, object]:
+    """Fill a blank database at `start`, or in an older shape, migrate it under load, return the figures."""
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(FILL, [tasks])
+        if shape:
+            conn.execute("SELECT set_config('seeds.tasks', %s, false)", [str(tasks)])
+            conn.execute((SHAPES / f"{shape}.sql").read_bytes())
+        else:
+            migrate.up(url, start)
+            conn.execute(FILL, [tasks])
         conn.execute("VACUUM ANALYZE tasks")
     writer = Writer(url)
     writer.start()
@@ -86,7 +93,7 @@ def measure(url: str, tasks: int, start: str) -> dict[str, object]:
     slowest = sorted(during, reverse=True)[:5]
     return {
         "tasks": tasks,
-        "from": start,
+        "from": shape or start,
         "seconds": round(seconds, 2),
         "revisions": {s.revision: s.seconds for s in outcome.steps if (s.seconds or 0) > 0.2},
         "writes": len(during),
@@ -108,6 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--from", dest="start", default="007")
+    parser.add_argument("--shape", choices=("seeds_12", "seeds_full"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sc-migrate-", dir="/var/tmp") as folder:
@@ -115,7 +123,7 @@ def main() -> None:
         server = EmbeddedServer(Path(folder) / "home")
         server.ensure_running()
         try:
-            figures = measure(server.conninfo(), args.tasks, args.start)
+            figures = measure(server.conninfo(), args.tasks, args.start, args.shape)
         finally:
             server.destroy()
     print(json.dumps(figures, indent=2))

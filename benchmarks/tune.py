@@ -13,18 +13,23 @@ faster; the medians of those are what to quote.
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import tempfile
-import time
-from pathlib import Path
+import sys
 
-import psycopg
-from psycopg import sql
+# Not this file's folder: a neighbour's name would hide the standard library's `queue`.
+del sys.path[0]
 
-from seedcore.db import migrate
-from seedcore.db.embedded import EmbeddedServer
+import argparse  # noqa: E402
+import json  # noqa: E402
+import statistics  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import psycopg  # noqa: E402
+from psycopg import sql  # noqa: E402
+
+from seedcore.db import migrate  # noqa: E402
+from seedcore.db.embedded import EmbeddedServer  # noqa: E402
 
 BATCH = 200
 TEMPLATE = "tune_template"
@@ -166,7 +171,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--count", type=int, default=20_000)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--quick", action="store_true", help="half a minute, indexes only")
+    options.add_argument("--quick", action="store_true", help="a minute or two, indexes only")
     options.add_argument("--only", nargs="*", default=None, metavar="NAME", help="these variants")
     options.add_argument("--json", type=Path, default=None)
     args = options.parse_args()

@@ -38,7 +38,7 @@ def count_of(number: int, noun: str = "task") -> str:
 
 
 def progress(value: Any) -> str:
-    """Return how far a task is: `40 of 100 (40 %), reading page 7`."""
+    """Return how far a task is: `40 of 100 (40%), reading page 7`."""
     done, total, message = value["done"], value.get("total"), value.get("message")
     shown = f"{done:g}"
     if total is not None:

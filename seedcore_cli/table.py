@@ -80,7 +80,8 @@ def write_object(
     table.add_column(overflow="fold", no_wrap=not tty)
     for column in columns:
         value = row.get(column.key)
-        text = _document(value) or _text(value, column, tty=False, color=color)
+        whole = _document(value) if column.format is None else None
+        text = whole or _text(value, column, tty=False, color=color)
         table.add_row(Text(column.key), text)
     _write(stream, console, table)
 

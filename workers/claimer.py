@@ -151,7 +151,7 @@ class Claimer:
 
     def _wanted(self) -> int:
         """Return how many tasks to claim now."""
-        if not self._gate.is_open:
+        if not self._gate.is_open or self._completer.is_full:
             return 0
         writes = self._completer.is_due()
         if not writes and time.monotonic() < self._look_at:

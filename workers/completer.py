@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 
 _IDLE_FLUSH_S = 0.002
 _ERROR_SHOWN = 300
+_TRIP_CHARS = 16 * 1024 * 1024
+"""Results that one round trip carries."""
+_FULL_CHARS = 64 * 1024 * 1024
+"""Results that may wait here; beyond that nothing is claimed, nor started."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +45,11 @@ class Finished:
     outcome: Outcome
     item: Success | Failure
     seconds: float
+
+    @property
+    def size(self) -> int:
+        """Characters of its result."""
+        return len(self.item.result_json or "")
 
 
 @dataclass(slots=True)
@@ -113,6 +122,7 @@ class Completer:
         self._notes: deque[tuple[Note, asyncio.Future[bool]]] = deque()
         self._returned: deque[Lease] = deque()
         self._asked: deque[tuple[Held, Outcome | None]] = deque()
+        self._chars = 0
         self._oldest_at = 0.0
         self._one_by_one = 0
         self._reports: list[tuple[ClaimedTask, str, float, dict[str, Any]]] = []
@@ -123,8 +133,15 @@ class Completer:
 
     @property
     def next_finished(self) -> int:
-        """How many held tasks the next round trip will settle."""
+        """How many held tasks the next round trip will settle, at least."""
+        if self._chars > _TRIP_CHARS:
+            return min(len(self._finished), 1)
         return min(len(self._finished), 1 if self._one_by_one else self._most)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be written that nothing may be added."""
+        return self._chars >= _FULL_CHARS
 
     @property
     def _enough(self) -> int:
@@ -150,7 +167,9 @@ class Completer:
             asyncio.get_running_loop().call_later(min(_IDLE_FLUSH_S, self._patience_s), self._nudge)
         seconds = now - held.started_at
         self._prefetch.ended(seconds)
-        self._finished.append(Finished(held, outcome, item, seconds))
+        finished = Finished(held, outcome, item, seconds)
+        self._chars += finished.size
+        self._finished.append(finished)
         if len(self._finished) >= self._enough or self._is_idle():
             self._nudge()
 
@@ -219,7 +238,7 @@ class Completer:
             return 0.0
         if not self._finished:
             return math.inf
-        if len(self._finished) >= self._enough or self._is_idle():
+        if len(self._finished) >= self._enough or self._chars >= _TRIP_CHARS or self._is_idle():
             return 0.0
         # Company comes soon only while something waits for a slot.
         patience = self._patience_s if self._has_ready() else min(_IDLE_FLUSH_S, self._patience_s)
@@ -232,8 +251,12 @@ class Completer:
             self._one_by_one -= 1
             most = 1
         shipment = Shipment()
+        left = _TRIP_CHARS
+        while self._finished and len(shipment) < most and left > 0:
+            finished = self._finished.popleft()
+            left -= finished.size
+            shipment.finished.append(finished)
         for waiting, chosen in (
-            (self._finished, shipment.finished),
             (self._notes, shipment.notes),
             (self._returned, shipment.returned),
             (self._asked, shipment.asked),
@@ -280,6 +303,7 @@ class Completer:
             if finished.item == _refused(task.id, task.attempts, error):
                 self._ledger.remove(*finished.held.key)
                 continue
+            self._chars -= finished.size
             finished.item = _refused(task.id, task.attempts, error)
             self._finished.appendleft(finished)
         for _, stored in shipment.notes:
@@ -294,6 +318,7 @@ class Completer:
         self._metrics.completed.inc(len(answer.completed))
         self._tally.completed += len(answer.completed)
         for finished in shipment.finished:
+            self._chars -= finished.size
             task = finished.held.task
             # Answers name tasks only; with a later attempt here, they are about that one.
             latest = self._ledger.get(task.id)

@@ -196,6 +196,7 @@ class QueueWorker:
             finished=completer.finish,
             store_progress=completer.note,
             owner=owner.id,
+            may_start=lambda: not completer.is_full,
         )
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)

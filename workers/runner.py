@@ -35,6 +35,7 @@ class Runner:
         settings: Concurrency and time limits.
         finished: Called with every run's end; None as outcome when it was stopped from outside.
         owner: Who holds the leases.
+        may_start: Tells whether there is room for more outcomes.
         store_progress: Stores a document in the result of a running task, under the fence.
     """
 
@@ -46,12 +47,14 @@ class Runner:
         finished: Finished,
         store_progress: StoreProgress,
         owner: str = "",
+        may_start: Callable[[], bool] = lambda: True,
     ) -> None:
         self._executor = executor
         self._settings = settings
         self._finished = finished
         self._store_progress = store_progress
         self._owner = owner
+        self._may_start = may_start
         self._concurrency = settings.dispatcher_concurrency
         self.ready: deque[Held] = deque()
         self.running: dict[tuple[str, int], Held] = {}
@@ -104,6 +107,8 @@ class Runner:
 
     def start(self) -> None:
         """Fill the free slots. Apart from `add`, so that the next round trip can leave before."""
+        if not self._may_start():
+            return
         loop = asyncio.get_running_loop()
         while self.ready and len(self.running) < self._concurrency:
             held = self.ready.popleft()

@@ -8,7 +8,9 @@ BEGIN
     PERFORM FROM queue_turns t WHERE t.lane = p_lane AND t.kind = p_kind FOR NO KEY UPDATE SKIP LOCKED;
     IF FOUND THEN
         UPDATE queue_turns t SET last_taken = p_last WHERE t.lane = p_lane AND t.kind = p_kind;
-    ELSIF NOT EXISTS (SELECT FROM queue_turns t WHERE t.lane = p_lane AND t.kind = p_kind) THEN
+    ELSIF NOT EXISTS (SELECT FROM queue_turns t WHERE t.lane = p_lane AND t.kind = p_kind)
+          -- Whoever else inserts the same row would be waited for.
+          AND pg_try_advisory_xact_lock(hashtextextended('seedcore.turn:' || p_lane || p_kind, 0)) THEN
         INSERT INTO queue_turns (lane, kind, last_taken) VALUES (p_lane, p_kind, p_last)
         ON CONFLICT DO NOTHING;
     END IF;

@@ -56,5 +56,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     ops.require_empty("graph_embeddings_128", "graph_embeddings_1024")
     ops.run_sql("002_graph_embeddings.down.sql")
-    ops.require_empty("encoder")
+    ops.require_empty("encoder", own="encoder_id IN (1, 2)")
     ops.run_sql("002_encoder.down.sql")

@@ -40,3 +40,4 @@ def downgrade() -> None:
     ops.run_sql("120_claim.sql")
     for name, definition in indexes:
         ops.swap_index(name, "tasks", definition)
+    ops.run_sql("127_index_comments.down.sql")

@@ -185,9 +185,10 @@ COUNT = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname 
 
 def _idle(machine: Machine, sizes: Sizes, env: dict[str, str]) -> Figures:
     url = machine.migrated()
-    with ours.workers(machine, url, env=env) as started:
+    # Autovacuum's transactions would be counted with the worker's.
+    with machine.setting("autovacuum", "off"), ours.workers(machine, url, env=env) as started:
         wait_idle(url, wants_waiter=not env)
-        time.sleep(2)
+        time.sleep(5)
         with machine.admin() as admin:
             # Sessions report what they did about once a second, so the count is of a long stretch.
             first, cpu, at = _count(admin), cpu_s(started[0].pid), time.monotonic()
@@ -258,21 +259,14 @@ def _wal(machine: Machine, sizes: Sizes, level: str | None) -> Figures:
                 [level],
             )
     ours.fill(url, sizes.wal)
-    with machine.admin("bench") as admin:
-        admin.execute("ALTER SYSTEM SET full_page_writes = off")
-        admin.execute("SELECT pg_reload_conf()")
-        try:
-            time.sleep(0.5)
-            before = lsn(admin)
-            ours.drain(machine, url, env=ours.TUNED if level is None else None)
-            after = lsn(admin)
-            dead = admin.execute(
-                "SELECT n_dead_tup::float8 / greatest(n_live_tup, 1) FROM pg_stat_user_tables"
-                " WHERE relname = 'tasks'"
-            ).fetchone()
-        finally:
-            admin.execute("ALTER SYSTEM RESET full_page_writes")
-            admin.execute("SELECT pg_reload_conf()")
+    with machine.setting("full_page_writes", "off"), machine.admin("bench") as admin:
+        before = lsn(admin)
+        ours.drain(machine, url, env=ours.TUNED if level is None else None)
+        after = lsn(admin)
+        dead = admin.execute(
+            "SELECT n_dead_tup::float8 / greatest(n_live_tup, 1) FROM pg_stat_user_tables"
+            " WHERE relname = 'tasks'"
+        ).fetchone()
     return {
         "bytes_per_task": (after - before) / sizes.wal,
         "dead_to_live": dead[0] if dead else 0.0,

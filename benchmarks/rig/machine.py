@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,22 @@ class Machine:
         url = self._server.conninfo(database, superuser=True)
         with psycopg.connect(url, autocommit=True) as conn:
             yield conn
+
+    @contextmanager
+    def setting(self, name: str, value: str) -> Iterator[None]:
+        """Change a setting of the whole server for a while."""
+        with self.admin() as admin:
+            alter = sql.SQL("ALTER SYSTEM SET {} = {}").format(
+                sql.Identifier(name), sql.Literal(value)
+            )
+            admin.execute(alter)
+            admin.execute("SELECT pg_reload_conf()")
+            time.sleep(0.5)  # the postmaster hands it on
+            try:
+                yield
+            finally:
+                admin.execute(sql.SQL("ALTER SYSTEM RESET {}").format(sql.Identifier(name)))
+                admin.execute("SELECT pg_reload_conf()")
 
     def meter(self) -> CpuMeter:
         """Begin to look for foreign load."""

@@ -224,9 +224,13 @@ SELECT (SELECT count(*) FROM pg_stat_activity a
            AND t.last_heartbeat > clock_timestamp() - %(alive_s)s * interval '1 second') AS owners
 
 -- lanes --
--- Lanes that somebody holds back.
-SELECT l.lane, l.reason, l.changed_by, extract(epoch FROM clock_timestamp() - l.changed_at)::float8 AS seconds
-  FROM queue_lanes l WHERE l.paused ORDER BY l.lane
+-- Lanes, and domains of lanes, that somebody holds back.
+SELECT h.lane, h.domain, h.reason, h.changed_by,
+       extract(epoch FROM clock_timestamp() - h.changed_at)::float8 AS seconds
+  FROM (SELECT l.lane, '' AS domain, l.reason, l.changed_by, l.changed_at FROM queue_lanes l WHERE l.paused
+        UNION ALL
+        SELECT c.lane, c.domain, c.reason, c.changed_by, c.changed_at FROM queue_controls c WHERE c.paused) AS h
+ ORDER BY h.lane, h.domain
 
 -- waiting_types --
 -- Types of tasks that are claimed next and name no calls of their own: a tool has to handle the type.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -103,7 +104,7 @@ def backlog(conn: Conn, settings: Settings, limits: Limits = LIMITS) -> Iterator
 
 
 def lanes(conn: Conn) -> Iterator[Finding]:
-    """Yield lanes that somebody holds back.
+    """Yield lanes, and domains of lanes, that somebody holds back.
 
     Args:
         conn: A connection in autocommit.
@@ -111,16 +112,18 @@ def lanes(conn: Conn) -> Iterator[Finding]:
     rows = fetch(conn, queries.lanes)
     for row in rows:
         why = f": {row['reason']}" if row["reason"] else ""
+        domain = row["domain"]
+        what = f"lane {row['lane']}" if not domain else f"domain {domain} of lane {row['lane']}"
+        option = f" --domain {shlex.quote(domain)}" if domain else ""
         yield Finding(
             "lanes",
             "warn",
-            f"lane {row['lane']} has been paused for {duration(row['seconds'])} by "
-            f"{row['changed_by']}{why}",
+            f"{what} has been paused for {duration(row['seconds'])} by {row['changed_by']}{why}",
             row,
-            hint=f"seedcore queue resume {row['lane']}",
+            hint=f"seedcore queue resume {row['lane']}{option}",
         )
     if not rows:
-        yield Finding("lanes", "ok", "no lane is paused")
+        yield Finding("lanes", "ok", "no lane and no domain is paused")
 
 
 def tools(

@@ -75,11 +75,12 @@ def inspect(
         raise NotFound(f"there is no task {task_id}", code="task.not_found")
     said = {key: row.pop(key) for key in ("done", "total", "message", "attempt", "call", "at")}
     checkpoint = row.pop("checkpoint")
-    row["progress"] = None if said["done"] is None else said
-    row["checkpoint"] = checkpoint
-    waits_for = members_of(conn, task_id, limit=0)
-    if waits_for.total:
-        row["members"] = {"total": waits_for.total, **waits_for.by_status}
+    # Near the top, where it is still seen when a window is too small for the rest.
+    first = {"id": row["id"], "status": row["status"]}
+    progress = None if said["done"] is None else said
+    row = {**first, "progress": progress, **row, "checkpoint": checkpoint}
+    found = members_of(conn, task_id, limit=0)
+    row["members"] = {"total": found.total, **found.by_status} if found.total else None
     if graph:
         relations = fetch(conn, queries.graph, {"id": task_id})
         for name, relation in (("depends_on", "depends_on"), ("dependants", "dependant")):

@@ -50,7 +50,9 @@ PLAN = (
     Column("relations", header="ON", format=lambda names: ", ".join(names or ())),
     Column("rows", align="right"),
     Column("size_bytes", header="SIZE", align="right", format=lambda n: _size(n)),
+    Column("rewrites"),
     Column("destructive"),
+    Column("tables", wide=True, format=lambda tables: _sizes(tables)),
     Column("irreversible", wide=True),
     Column("statement"),
 )
@@ -427,6 +429,10 @@ def _show(cli: Cli, outcome: Outcome, *, dry_run: bool) -> None:
         cli.note(f"{'would rebuild' if dry_run else 'rebuilt'} index {name}")
     if not outcome.steps and not outcome.rebuilt:
         cli.note(f"unchanged: the database is at {outcome.current or 'base'}")
+
+
+def _sizes(tables: list[dict[str, Any]] | None) -> str:
+    return ", ".join(f"{t['name']} {_size(t['size_bytes'])}" for t in tables or ())
 
 
 def _size(count: int | None) -> str:

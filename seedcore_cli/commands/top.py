@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import AbstractContextManager
@@ -89,7 +90,8 @@ def top(
 
 
 def _is_terminal() -> bool:
-    return all(s is not None and s.isatty() for s in (sys.stdin, sys.stdout))
+    able = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    return able and all(s is not None and s.isatty() for s in (sys.stdin, sys.stdout))
 
 
 def _connect(cli: Cli) -> AbstractContextManager[Any]:

@@ -208,6 +208,20 @@ def test_inspect_shows_a_task_again_when_it_changes(
     assert [json.loads(line)["status"] for line in out.splitlines()] == ["completed"]
 
 
+def test_ctrl_c_ends_the_watch_and_not_the_task(
+    seedcore: Program, conn: Conn, worker: Worker
+) -> None:
+    task = seedcore("task", "submit", "a", "-o", "name").stdout.strip()
+    process = seedcore.start("task", "inspect", task, "--watch")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("changed_at\tid\tstatus\tattempts\tprogress")
+    assert process.stdout.readline().split("\t")[2] == "queued"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 130
+    assert len(worker.complete()) == 1
+
+
 def test_the_database_sees_who_asks(seedcore: Program, conn: Conn) -> None:
     seedcore("task", "submit", "a")
     process = seedcore.start("task", "watch", "--type", "a")

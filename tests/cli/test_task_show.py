@@ -103,6 +103,31 @@ def test_inspect_shows_everything_about_one(cli: Invoke, tasks: list[str]) -> No
     assert [row["id"] for row in many] == tasks[:2]
 
 
+def test_progress_is_shown_where_there_is_some(
+    cli: Invoke, tasks: list[str], conn: Conn, worker: Worker
+) -> None:
+    (done,) = worker.complete()
+    for task, values in ((done, "40, 100, 'page 40'"), (tasks[1], "3, NULL, NULL")):
+        conn.execute(
+            "INSERT INTO task_progress (task_id, attempt, done, total, message, checkpoint)"
+            f" VALUES (%s, 1, {values}, '{{\"page\": 40}}')".encode(),
+            [task],
+        )
+    wide = cli("task", "list", "-o", "wide").out
+    assert "40 of 100 (40%), page 40" in wide
+    assert "PROGRESS" not in cli("task", "list", "-o", "table").out
+    rows = {row["id"]: row["progress"] for row in cli("task", "list", "-o", "json").json}
+    assert rows[done] == {"done": 40, "total": 100, "message": "page 40"}
+    assert rows[tasks[1]] == {"done": 3, "total": None, "message": None}
+    assert rows[tasks[2]] is None
+    row = cli("task", "inspect", done, "-o", "json").json
+    assert (row["checkpoint"], row["progress"]["attempt"]) == ({"page": 40}, 1)
+    # A task that has ended is drawn once.
+    drawn = cli("task", "inspect", done, "--watch", "-o", "table", tty=True)
+    assert drawn.code == 0
+    assert "40 of 100 (40%), page 40" in drawn.out
+
+
 def test_inspect_shows_graph_and_events(cli: Invoke, worker: Worker) -> None:
     first = cli("task", "submit", "a", "-o", "name").out.strip()
     second = cli("task", "submit", "b", "--depends-on", first, "-o", "name").out.strip()

@@ -69,7 +69,7 @@ def test_what_is_wrong_with_pgvector_is_said_with_place_and_cure(
     assert caught.value.code == code
     assert blank.info.dbname in str(caught.value)
     assert cure in (caught.value.hint or "")
-    assert one(blank, "SELECT to_regclass('encoder')") is None
+    assert one(blank, "SELECT to_regclass('alembic_version')") is None
     superuser.close()
 
 

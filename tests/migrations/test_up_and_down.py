@@ -9,7 +9,14 @@ from psycopg.types.json import Jsonb
 
 from seedcore.db import migrate
 from seedcore.db.migrate import Options, scripts
-from seedcore.errors import Conflict, NotFound, NotMigrated, SeedcoreError, UsageError
+from seedcore.errors import (
+    ConfigError,
+    Conflict,
+    NotFound,
+    NotMigrated,
+    SeedcoreError,
+    UsageError,
+)
 from tests.migrations.conftest import Connection, fill, schema_of
 
 CHAIN = scripts.default_chain()
@@ -60,11 +67,12 @@ def test_a_filled_table_is_only_dropped_when_that_is_said(
 ) -> None:
     migrate.up(blank_database_url, "007")
     fill(blank, 3)
-    with pytest.raises(Conflict, match=r"at revision 001: table public\.tasks has rows") as caught:
+    with pytest.raises(Conflict, match=r"table public\.tasks has rows") as caught:
         migrate.down(blank_database_url, "base")
+    assert caught.value.code == "migrate.table_has_rows"
     assert "--drop-data" in (caught.value.hint or "")
-    # Each revision is its own transaction: those above are gone, the one that refused is whole.
-    assert migrate.status(blank_database_url).current == "001"
+    # Asked beforehand: also the revisions above the one that drops it are still there.
+    assert migrate.status(blank_database_url).current == "007"
     assert blank.execute("SELECT count(*) FROM tasks").fetchone() == (3,)
     migrate.down(blank_database_url, "base", Options(drop_data=True))
     assert blank.execute("SELECT to_regclass('tasks')").fetchone() == (None,)
@@ -221,3 +229,35 @@ def test_a_database_below_the_needed_revision_is_refused(
         connection.execute("UPDATE alembic_version SET version_num = 'f00ba4'")
         with pytest.raises(NotMigrated, match="f00ba4"):
             migrate.ensure_migrated(connection)
+
+
+def test_a_role_without_the_right_to_make_objects_is_told_before_anything_is_changed(
+    server_url: str, blank_database_url: str, blank: Connection
+) -> None:
+    admin = psycopg.conninfo.make_conninfo(server_url, dbname=blank.info.dbname)
+    with psycopg.connect(admin, autocommit=True) as owner:
+        owner.execute(
+            "ALTER SCHEMA public OWNER TO CURRENT_USER; REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+        )
+    for options in (Options(), Options(dry_run=True)):
+        with pytest.raises(ConfigError, match="may not make objects in schema public") as caught:
+            migrate.up(blank_database_url, options=options)
+        assert caught.value.code == "db.not_permitted"
+        assert f"GRANT CREATE ON SCHEMA public TO {blank.info.user}" in (caught.value.hint or "")
+    assert blank.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,)
+
+
+def test_nothing_is_taken_back_when_an_older_revision_would_lose_rows(
+    database_url: str,
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO artifact (uri) VALUES ('s3://a')")
+        before = schema_of(database_url)
+        with pytest.raises(Conflict, match="artifact has rows"):
+            migrate.down(database_url, "007")
+        with pytest.raises(Conflict, match="artifact has rows"):
+            migrate.down(database_url, "007", Options(dry_run=True))
+        assert schema_of(database_url) == before
+        connection.execute("DELETE FROM artifact")
+    # The revisions' own rows are nobody's loss.
+    assert migrate.down(database_url, "base").current is None

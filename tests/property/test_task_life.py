@@ -1,13 +1,18 @@
 """The engine against a model of itself: any order of claims, ends, lapses and operators' commands.
 
 Two workers on two connections interleave at statement borders and keep the tokens of leases that they
-have lost, as a worker does that was stopped and goes on. After every step the database holds what the
+have lost, as a worker does that was stopped and goes on. In a race, one of two statements about a task
+has run and is not yet committed when the other begins; the outcome has to be that of one after the other,
+or of the second alone when the first is taken back. After every step the database holds what the
 model says; at the end the recorded history passes the checker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -120,6 +125,8 @@ class TaskLife(RuleBasedStateMachine):
         ]
         self.workers = {f"w{n}": Worker(conn, f"w{n}") for n, conn in enumerate(self.conns)}
         self.conn = self.conns[0]
+        self.watch = psycopg.connect(self.url, autocommit=True)
+        self.second = ThreadPoolExecutor(1)
         self.conn.execute("TRUNCATE tasks, task_events CASCADE")
         set_level(self.conn, "all")
         self.model = Model()
@@ -128,7 +135,8 @@ class TaskLife(RuleBasedStateMachine):
         try:
             assert list(verify(self.conn, level="all")) == []
         finally:
-            for conn in self.conns:
+            self.second.shutdown()
+            for conn in (*self.conns, self.watch):
                 conn.close()
 
     @initialize(target=tasks, number=st.integers(1, 3))
@@ -240,6 +248,84 @@ class TaskLife(RuleBasedStateMachine):
             known.max_attempts = (known.max_attempts or DEFAULT_MAX) + 1
             self.model.leave(token.task_id, "retry")
 
+    @rule(
+        token=tokens,
+        first=st.sampled_from(["complete", "fail", "give_back", "renew", "cancel"]),
+        then=st.sampled_from(["complete", "fail", "give_back", "renew", "cancel"]),
+        kept=st.booleans(),
+    )
+    def race(self, token: Token, first: str, then: str, *, kept: bool) -> None:
+        """One statement is not yet committed when another about the same task begins."""
+        with self.conns[0].transaction(force_rollback=not kept):
+            got = self.step(first, token, self.conns[0])
+            late = self.second.submit(self.step, then, token, self.conns[1])
+            self.wait_until_blocked(late)
+        # What is taken back had an answer too, but changed nothing.
+        model = self.model if kept else copy.deepcopy(self.model)
+        assert got == self.expect(first, token, model)
+        assert late.result(30) == self.expect(then, token, self.model)
+
+    def wait_until_blocked(self, late: Future[Any]) -> None:
+        """Return when the second connection waits for a lock, or has nothing to wait for."""
+        pid = self.conns[1].info.backend_pid
+        end = time.monotonic() + 30
+        while not late.done() and time.monotonic() < end:
+            if self.watch.execute("SELECT FROM unnest(pg_blocking_pids(%s))", [pid]).rowcount:
+                return
+
+    def step(self, what: str, token: Token, conn: psycopg.Connection[Any]) -> Any:
+        """Do something about a task with a token, on a connection."""
+        if what == "cancel":
+            (row,) = service.cancel(conn, [token.task_id], actor="ann")
+            return row["changed"]
+        worker = Worker(conn, token.owner)
+        worker.held[token.task_id] = token.attempts
+        if what == "fail":
+            return worker.fail(token.task_id, retryable=False, default_max=DEFAULT_MAX)
+        ways: dict[str, Callable[[UUID], Any]] = {
+            "complete": worker.complete,
+            "give_back": worker.give_back,
+            "renew": worker.renew,
+        }
+        return ways[what](token.task_id)
+
+    def expect(self, what: str, token: Token, model: Model) -> Any:
+        """Say what `step` returns, and do to a model what it does to the database."""
+        task_id, known, holds = token.task_id, model.tasks[token.task_id], model.holds(token)
+        if what == "cancel":
+            may = known.status not in FINAL
+            if may:
+                model.leave(task_id, "cancelled")
+            return may
+        if what == "renew":
+            return {task_id: (holds, known.status)}
+        if what == "fail":
+            if holds:
+                model.leave(task_id, "failed")
+            return {task_id: "failed"} if holds else {}
+        if holds and what == "give_back":
+            known.max_attempts = (known.max_attempts or DEFAULT_MAX) + 1
+        if holds:
+            model.leave(task_id, "completed" if what == "complete" else "retry")
+        return {task_id} if holds else set()
+
+    @rule(
+        target=tokens,
+        limits=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+        kept=st.booleans(),
+    )
+    def claim_beside(self, limits: tuple[int, int], *, kept: bool) -> Any:
+        """A claim passes over what another has taken and not yet committed, and takes the next."""
+        before = copy.deepcopy(self.model)
+        with self.conns[0].transaction(force_rollback=not kept):
+            first = self.take("w0", limits[0])
+            then = self.take("w1", limits[1])
+        if kept:
+            return multiple(*first, *then)
+        for token in first:
+            self.model.tasks[token.task_id] = before.tasks[token.task_id]
+        return multiple(*then)
+
     @rule(silent=st.sampled_from(["w0", "w1"]))
     def reap(self, silent: str) -> None:
         """One of the workers stands still for longer than its leases."""
@@ -313,12 +399,13 @@ class TaskLife(RuleBasedStateMachine):
         }
 
 
+@pytest.mark.timeout(180)
 def test_the_engine_does_what_the_model_says(life_url: str) -> None:
     machine = type("TaskLifeHere", (TaskLife,), {"url": life_url})
     run_state_machine_as_test(
         machine,
         settings=hypothesis_settings(
-            max_examples=60,
+            max_examples=45,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

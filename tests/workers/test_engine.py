@@ -15,6 +15,7 @@ from seedcore.config.settings import Settings
 from seedcore.errors import Unavailable, UsageError
 from seedcore.task.engine import Engine
 from seedcore.task.exchange import Batch, Failure, Lease, Note, Owner, Success
+from seedcore.task.lanes import limit_lane
 from workers.completer import Completer, Finished, Shipment
 from workers.ledger import Held, Ledger
 from workers.metrics import Metrics
@@ -118,6 +119,17 @@ async def test_the_next_due_task_is_known_without_being_claimed(
     assert conn.execute("SELECT worker FROM queue_waiters").fetchone() == {"worker": "w@1"}
     await engine.exchange(Batch(withdraw=True))
     assert conn.execute("SELECT FROM queue_waiters").rowcount == 0
+
+
+async def test_a_used_up_limit_says_when_to_look_again(
+    engine: Engine, submit_many: Callable[..., None], conn: psycopg.Connection[Any]
+) -> None:
+    submit_many(3)
+    limit_lane(conn, "queue", rate_per_s=0.05, burst=1, actor="ann")
+    assert len((await engine.exchange(Batch(limit=3))).claimed) == 1
+    answer = await engine.exchange(Batch(limit=3, ask_next=True))
+    assert answer.claimed == []
+    assert answer.next_due_s == pytest.approx(20, abs=2)
 
 
 async def test_a_server_that_stays_silent_counts_as_lost(

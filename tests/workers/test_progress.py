@@ -24,8 +24,9 @@ def test_after_a_kill_the_next_attempt_goes_on_from_the_checkpoint(
     tmp_path: Path,
 ) -> None:
     made = tmp_path / "made.txt"
-    walk = submit("test.steps", path=str(made), count=6, die_at=4)
+    # Started before there is work: one that is killed at once may not have written its log yet.
     first = start_worker(env=SHORT_LEASE)
+    walk = submit("test.steps", path=str(made), count=6, die_at=4)
     assert first.end() == -signal.SIGKILL
     # What it had stored is what it had done.
     shown = json.loads(seedcore("task", "inspect", walk, "-o", "json").stdout)

@@ -166,7 +166,11 @@ def _relabelled(
     if "004" in comparison.pending and is_enum and labels != _STATUS_LIST:
         rows = _count(connection, "tasks", "true")
         yield Conversion(
-            "004", "tasks.status", f"converted to a clean taskstatus: {_REWRITES}", rows
+            "004",
+            "tasks.status",
+            f"converted to a clean taskstatus: {_REWRITES}",
+            rows,
+            rewrites=True,
         )
 
 
@@ -179,7 +183,12 @@ def _named(connection: psycopg.Connection[Any], comparison: Comparison) -> Itera
             continue
         if rows := _count(connection, entry.table, entry.condition):
             yield Conversion(
-                entry.revision, f"{entry.table}.{entry.column}", entry.action, rows, entry.drops
+                entry.revision,
+                f"{entry.table}.{entry.column}",
+                entry.action,
+                rows,
+                drops=entry.drops,
+                rewrites=entry.action.endswith(_REWRITES),
             )
 
 

@@ -36,6 +36,7 @@ class Conversion:
         action: What becomes of it.
         rows: How many rows.
         drops: Whether rows go.
+        rewrites: Whether the whole table is written anew, and locked meanwhile.
     """
 
     revision: str
@@ -43,6 +44,7 @@ class Conversion:
     action: str
     rows: int
     drops: bool = False
+    rewrites: bool = False
 
     def __str__(self) -> str:
         """Say it in a line."""

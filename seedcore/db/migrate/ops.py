@@ -198,13 +198,15 @@ def run_in_batches(name: str, table: str) -> None:
         run_sql(name)
 
 
-def require_empty(*tables: str) -> None:
+def require_empty(*tables: str, own: LiteralString = "false") -> None:
     """Stop a downgrade that would take rows with it, unless the operator said that it may.
 
-    Written as SQL, so that the rendered script refuses too.
+    Written as SQL, so that the rendered script refuses too. The runner asks all of a way down before it
+    takes the first step (`seedcore.db.migrate.losses`).
 
     Args:
         tables: Tables of schema public that the downgrade drops.
+        own: Condition of rows that the revision itself made, which nobody would miss.
     """
     for table in tables:
         statement = sql.SQL(
@@ -214,16 +216,16 @@ DECLARE
 BEGIN
     IF to_regclass({name}) IS NOT NULL
        AND coalesce(current_setting('seedcore.drop_data', true), '') <> 'yes' THEN
-        EXECUTE 'SELECT EXISTS (SELECT FROM ' || {name} || ')' INTO v_filled;
+        EXECUTE 'SELECT EXISTS (SELECT FROM ' || {name} || ' WHERE NOT ({own}))' INTO v_filled;
         IF v_filled THEN
             RAISE EXCEPTION 'table % has rows, and this downgrade drops it', {name}
-                USING ERRCODE = 'SC409',
+                USING ERRCODE = 'SC409', DETAIL = 'migrate.table_has_rows',
                       HINT = 'repeat it with --drop-data, or SET seedcore.drop_data = ''yes''';
         END IF;
     END IF;
 END
 $$;"""
-        ).format(name=sql.Literal(f"public.{table}"))
+        ).format(name=sql.Literal(f"public.{table}"), own=sql.SQL(own))
         execute(cast("LiteralString", statement.as_string()))
 
 

@@ -67,6 +67,8 @@ class PlannedStatement:
         relations: What it locks: tables, or indexes that it drops.
         rows: Rows of the largest of them, estimated by the server; None without a database.
         size_bytes: Bytes of the largest of them; None without a database.
+        tables: Each of the relations with its `name`, `rows` and `size_bytes`, where there is a database.
+        rewrites: Whether a whole table is written anew, and locked meanwhile.
         destructive: Whether it loses rows or columns.
         irreversible: Whether the revision can't be taken back.
     """
@@ -78,6 +80,8 @@ class PlannedStatement:
     relations: list[str]
     rows: int | None
     size_bytes: int | None
+    tables: list[dict[str, str | int]]
+    rewrites: bool
     destructive: bool
     irreversible: bool
 
@@ -154,7 +158,7 @@ def plan(
         return Plan(begin, stop, "", [])
     body = rendered(chain, begin, stop, down=down)
     script = f"{_PREAMBLE % (begin, begin)}\n{body}{_CLOSE}"
-    return Plan(begin, stop, script, list(_planned(chain, body, sizes, down=down)), survey)
+    return Plan(begin, stop, script, list(_planned(chain, body, sizes, survey, down=down)), survey)
 
 
 def lock_levels(chain: scripts.Chain) -> dict[str, str]:
@@ -209,8 +213,14 @@ def _with_locks(script: str) -> Iterator[tuple[str, Statement, dict[str, str]]]:
 
 
 def _planned(
-    chain: scripts.Chain, script: str, sizes: dict[str, tuple[int, int]], *, down: bool
+    chain: scripts.Chain,
+    script: str,
+    sizes: dict[str, tuple[int, int]],
+    survey: findings.Survey,
+    *,
+    down: bool,
 ) -> Iterator[PlannedStatement]:
+    rewriting = {c.revision for c in survey.conversions if c.rewrites}
     for revision, statement, locks in _with_locks(script):
         if statement.is_comment:
             continue
@@ -224,6 +234,13 @@ def _planned(
             relations=sorted(locks),
             rows=largest[0],
             size_bytes=largest[1],
+            tables=[
+                {"name": t, "rows": sizes[t][0], "size_bytes": sizes[t][1]}
+                for t in sorted(locks)
+                if t in sizes
+            ],
+            # A block looks first; the survey knows what it will find.
+            rewrites=statement.rewrites and (not statement.is_block or revision in rewriting),
             # On the way up a block repairs what it finds; the survey counts what that would drop.
             destructive=statement.is_destructive and (down or not statement.is_block),
             irreversible=described.irreversible,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from seedcore.db.errors import translate, translated
-from seedcore.db.migrate import adoption, scripts, session, state as states
+from seedcore.db.migrate import adoption, losses, scripts, session, state as states
 from seedcore.db.migrate.lock import migration_lock
 from seedcore.db.migrate.session import patient
 from seedcore.db.migrate.target import path_down, path_up
@@ -125,10 +125,13 @@ def down(where: Settings | str, target: str, options: Options | None = None) -> 
     with session.open_session(where, statement_timeout_s=options.statement_timeout_s) as connection:
         with translated():
             state = states.read(connection, chain)
-        path, _ = path_down(chain, state, target)
+        path, stop = path_down(chain, state, target)
         _refuse_irreversible(path)
         if not path:
             return Outcome(current=state.current)
+        with translated():
+            _set_drop_data(connection, options)
+            losses.refuse(connection, chain, path[0].id, stop)
         if options.dry_run:
             return Outcome(_unrun(path, "down"), current=state.current)
         with _locked(connection, chain, where, options) as runner:
@@ -284,12 +287,15 @@ def _locked(
     with translated(), migration_lock(connection, options.lock_timeout_s):
         session.notice_lost_clients(connection)
         session.limit_lock_waits(connection, options.lock_timeout_s)
-        # Always said, because the role or the database may have a value of its own.
-        connection.execute(
-            "SELECT set_config('seedcore.drop_data', %s, false)",
-            ["yes" if options.drop_data else "no"],
-        )
+        _set_drop_data(connection, options)
         yield _Runner(connection, chain, options.actor or session.actor_of(where), options)
+
+
+def _set_drop_data(connection: psycopg.Connection, options: Options) -> None:
+    # Always said, because the role or the database may have a value of its own.
+    connection.execute(
+        "SELECT set_config('seedcore.drop_data', %s, false)", ["yes" if options.drop_data else "no"]
+    )
 
 
 def _look(

@@ -52,6 +52,8 @@ _STRENGTH = (
     "ACCESS EXCLUSIVE",
 )  # fmt: skip
 _LOSES = re.compile(r"DROP TABLE|TRUNCATE|DELETE FROM|ALTER TABLE .*\bDROP COLUMN\b", re.IGNORECASE)
+# A table of ours is only ever written anew for another type of a column.
+_REWRITES = re.compile(r"\bALTER COLUMN \S+ TYPE\b|\bSET (?:UN)?LOGGED\b", re.IGNORECASE)
 # What the runner does beside the revisions.
 _OURS = re.compile(r"\b(?:alembic_version|seedcore_migrations|seedcore_objects)\b")
 _NOT_A_CHANGE = re.compile(r"(?:BEGIN|COMMIT|SET|SELECT)\b", re.IGNORECASE)
@@ -101,6 +103,11 @@ class Statement:
     def is_destructive(self) -> bool:
         """Whether rows or columns go that nothing brings back."""
         return any(_LOSES.match(part) for part in self._parts())
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether it writes a whole table anew, or as a block may do so."""
+        return any(_REWRITES.search(part) for part in self._parts())
 
     @property
     def is_block(self) -> bool:

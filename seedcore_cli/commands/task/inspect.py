@@ -94,7 +94,10 @@ def _changes(read: Callable[[], list[dict[str, Any]]]) -> Generator[dict[str, An
         for task in found:
             said = task["progress"]
             # Not updated_at: a lease that is renewed is no news.
-            now = (task["status"], task["attempts"], task["owner_id"], task["error"], said)
+            now = (
+                task["status"], task["attempts"], task["owner_id"], task["error"], said,
+                task["members"],
+            )  # fmt: skip
             if before.get(task["id"]) != now:
                 before[task["id"]] = now
                 at = max(task["updated_at"], said["at"]) if said else task["updated_at"]

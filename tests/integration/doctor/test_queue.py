@@ -61,7 +61,11 @@ def test_a_paused_lane_is_named_with_who_and_why(conn: Conn, settings: Settings)
     task = submit(conn)
     age(conn, task, "5m")
     conn.execute("SELECT queue_pause('queue', 'ann', 'moving house')")
-    (finding,) = queue.lanes(conn)
+    conn.execute(
+        "INSERT INTO queue_controls (lane, domain, paused) VALUES ('queue', 'two words', true)"
+    )
+    finding, of_domain = queue.lanes(conn)
+    assert of_domain.hint == "seedcore queue resume queue --domain 'two words'"
     assert finding.status == "warn"
     assert "by ann: moving house" in finding.detail
     found = {f.evidence["lane"]: f for f in queue.backlog(conn, settings)}

@@ -229,6 +229,32 @@ def test_an_interrupted_submission_goes_on_with_its_key(conn: Conn, worker: Work
     assert (again.id, again.status) == (done.id, TaskStatus.QUEUED)
 
 
+def test_what_is_not_held_is_left_as_it_is(conn: Conn) -> None:
+    (it,) = members(conn, 1)
+    row = conn.execute("SELECT task_await(%s)::text AS s", [it]).fetchone()
+    assert row == {"s": "queued"}
+
+
+def test_a_member_that_ends_while_the_wait_begins_is_seen(
+    conn: Conn, other: Conn, rival: Worker, aside: Aside, blocked: Callable[[Conn], None]
+) -> None:
+    ids = sorted(members(conn, 70))
+    take(rival, ids)
+    done = service.submit(conn, NewTask(type="gather", hold=True))
+    assert done.id is not None
+    conn.execute(
+        "SELECT tasks_link(array_fill(%s::uuid, ARRAY[70]), %s::uuid[], array_fill(true, ARRAY[70]))",
+        [done.id, ids],
+    )
+    rival.complete(*ids[:69])
+    with conn.transaction():
+        conn.execute("SELECT task_await(%s)", [done.id])
+        ending = aside(rival.complete, ids[69])
+        blocked(other)
+    ending.result(10)
+    assert status(conn, done.id) == "queued"
+
+
 # -- "ended:" ---------------------------------------------------------------------------------
 
 

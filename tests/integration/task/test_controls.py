@@ -238,6 +238,36 @@ def test_many_claims_at_once_never_exceed_a_limit(conn: Conn, database_url: str)
     assert {row["domain"]: row["n"] for row in running} == {"a": 7, "b": 53}
 
 
+def test_claims_of_a_limited_lane_follow_each_other(
+    conn: Conn,
+    other: Conn,
+    worker: Worker,
+    rival: Worker,
+    aside: Callable[..., Future[Any]],
+    blocked: Callable[[Conn], None],
+) -> None:
+    fill(conn, None, 9)
+    limit(conn, concurrency=3)
+    with conn.transaction():
+        assert len(worker.claim(2)) == 2
+        second = aside(rival.claim, 9)
+        blocked(other)
+    assert len(second.result(timeout=10)) == 1
+
+
+def test_a_domain_that_another_claims_from_is_passed_by(
+    conn: Conn, other: Conn, worker: Worker, rival: Worker
+) -> None:
+    fill(conn, "a", 4)
+    fill(conn, "b", 4)
+    limit(conn, domain="a", concurrency=3)
+    with other.transaction():
+        assert domains(rival.claim(2)) == {"a": 1, "b": 1}
+        # Nobody waits, neither for the limit nor for the turn.
+        assert domains(worker.claim(2)) == {"b": 2}
+    assert domains(worker.claim(9)) == {"a": 2, "b": 1}
+
+
 def test_limits_need_fresh_reads(conn: Conn, worker: Worker) -> None:
     fill(conn, None, 1)
     limit(conn, concurrency=1)
@@ -258,38 +288,36 @@ def test_a_resume_and_a_new_limit_wake_the_waiting(conn: Conn, other: Conn) -> N
     assert woken == ["queue"] * 3
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "sentence"),
-    [
-        (
-            lambda c: limit(c, rate_per_s=0),
-            UsageError,
-            "a rate of 0 per second lets nothing through",
-        ),
-        (lambda c: limit(c, rate_per_s=float("inf")), UsageError, "rate of Infinity"),
-        (lambda c: limit(c, concurrency=0), UsageError, "0 at once lets nothing through"),
-        (lambda c: limit(c), UsageError, "a limit needs a rate or a number at once"),
-        (lambda c: limit(c, concurrency=1, burst=2), UsageError, "burst"),
-        (lambda c: limit(c, "other", concurrency=1), NotFound, 'no lane "other"'),
-        (lambda c: lanes.unlimit_lane(c, "queue", actor="a"), Conflict, "lane queue has no limit"),
-        (
-            lambda c: lanes.unlimit_lane(c, "queue", domain="x", actor="a"),
-            Conflict,
-            "domain x of lane queue has no limit",
-        ),
-        (lambda c: lanes.resume_lane(c, "queue", actor="a"), Conflict, "lane queue is not paused"),
-        (
-            lambda c: lanes.resume_lane(c, "queue", domain="x", actor="a"),
-            Conflict,
-            "domain x of lane queue is not paused",
-        ),
-        (lambda c: lanes.set_fair(c, "x", True, actor="a"), NotFound, 'no lane "x"'),
-    ],
-)
-def test_what_makes_no_sense_is_refused(
-    conn: Conn, call: Callable[[Conn], None], error: type[Exception], sentence: str
-) -> None:
-    with pytest.raises(error, match=sentence):
-        call(conn)
+SENSELESS: list[tuple[Callable[[Conn], None], type[Exception], str]] = [
+    (
+        lambda c: limit(c, rate_per_s=0),
+        UsageError,
+        "a rate of 0 per second lets nothing through",
+    ),
+    (lambda c: limit(c, rate_per_s=float("inf")), UsageError, "rate of Infinity"),
+    (lambda c: limit(c, concurrency=0), UsageError, "0 at once lets nothing through"),
+    (lambda c: limit(c), UsageError, "a limit needs a rate or a number at once"),
+    (lambda c: limit(c, concurrency=1, burst=2), UsageError, "burst"),
+    (lambda c: limit(c, "other", concurrency=1), NotFound, 'no lane "other"'),
+    (lambda c: lanes.unlimit_lane(c, "queue", actor="a"), Conflict, "lane queue has no limit"),
+    (
+        lambda c: lanes.unlimit_lane(c, "queue", domain="x", actor="a"),
+        Conflict,
+        "domain x of lane queue has no limit",
+    ),
+    (lambda c: lanes.resume_lane(c, "queue", actor="a"), Conflict, "lane queue is not paused"),
+    (
+        lambda c: lanes.resume_lane(c, "queue", domain="x", actor="a"),
+        Conflict,
+        "domain x of lane queue is not paused",
+    ),
+    (lambda c: lanes.set_fair(c, "x", True, actor="a"), NotFound, 'no lane "x"'),
+]
+
+
+def test_what_makes_no_limit_is_refused(conn: Conn) -> None:
+    for call, error, sentence in SENSELESS:
+        with pytest.raises(error, match=sentence):
+            call(conn)
     assert conn.execute("SELECT FROM queue_controls").rowcount == 0
     assert not is_restricted(conn)

@@ -53,6 +53,31 @@ def test_lanes_running_tasks_workers_and_failures(conn: Conn) -> None:
     assert seen.rates == dict.fromkeys(("submitted", "started", "ended", "failed"))
 
 
+def test_progress_is_that_of_the_attempt_that_runs(conn: Conn) -> None:
+    task = submit(conn, "long")
+    worker = Worker(conn)
+    worker.claim(1)
+    conn.execute(
+        "INSERT INTO task_progress (task_id, attempt, done, total, message) VALUES (%s, 1, 3, 4, 'page 3')",
+        [task],
+    )
+    (seen,) = frame.take(conn).running
+    assert seen["progress"] == {"done": 3.0, "total": 4.0, "message": "page 3"}
+    conn.execute("UPDATE task_progress SET attempt = 2")
+    (seen,) = frame.take(conn).running
+    assert seen["progress"] is None
+
+
+def test_due_tasks_with_a_concurrency_key_count_as_well(conn: Conn) -> None:
+    conn.execute(
+        "INSERT INTO tasks (type, status, concurrency_key, concurrency_limit, created_at)"
+        " VALUES ('echo', 'queued', 'k', 1, now() - interval '1 min'), ('echo', 'queued', NULL, NULL, now())"
+    )
+    queue = frame.take(conn).lanes[0]
+    assert queue["due"] == 2
+    assert queue["oldest_due_s"] >= 60
+
+
 @pytest.mark.parametrize("level", ["terminal", "all", "none"])
 def test_rates_come_from_the_counters_of_the_server(conn: Conn, level: str) -> None:
     conn.execute(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
@@ -130,3 +132,15 @@ def test_a_task_and_what_it_waits_for_come_back_together(conn: Conn) -> None:
         ("child", "created", True),
         ("t", "queued", False),
     ]
+
+
+def test_two_redrives_at_once_move_each_task_once(
+    conn: Conn, other: Conn, aside: Callable[..., Future[Any]], blocked: Callable[[Conn], None]
+) -> None:
+    fail(conn, 3)
+    chosen, again = choose(conn, FAILED), choose(other, FAILED)
+    with conn.transaction():
+        assert len(next(redrive(conn, chosen, actor="ann"))) == 3
+        late = aside(next, redrive(other, again, actor="bob"))
+        blocked(other)
+    assert late.result(10) == []

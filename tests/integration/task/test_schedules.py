@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -256,3 +258,16 @@ def test_a_worker_looks_again_at_the_full_minute(conn: Conn, database_url: str) 
     assert row is not None
     late = (row["s"] + pause) % 60
     assert late < 1.0 or late > 59.5  # the clock went on between the two questions
+
+
+def test_two_who_run_one_at_once_do_not_overlap(
+    conn: Conn, other: Conn, aside: Callable[..., Future[Any]], blocked: Callable[[Conn], None]
+) -> None:
+    add(conn, overlap=Overlap.SKIP)
+    with conn.transaction():
+        service.run(conn, "s", actor="ann")
+        rival = aside(service.run, other, "s", actor="bob")
+        blocked(other)
+    with pytest.raises(Conflict, match="has not ended"):
+        rival.result(10)
+    assert count(conn) == 1

@@ -287,3 +287,19 @@ def _benchmark() -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_the_plan_says_what_is_rewritten_and_how_big_each_table_is(
+    blank_database_url: str, blank: Connection
+) -> None:
+    make(blank, "seeds_full", 200)
+    blank.execute("ANALYZE tasks")
+    plan = migrate.plan(blank_database_url)
+    assert {s.revision for s in plan.statements if s.rewrites} == {"004", "007", "120"}
+    added = next(s for s in plan.statements if s.revision == "006" and s.relations == ["tasks"])
+    (table,) = added.tables
+    assert (table["name"], table["rows"]) == ("tasks", 200)
+    assert int(table["size_bytes"]) > 8192
+    # A database of our own is never rewritten, and without one nothing is known of its tables.
+    assert not any(s.rewrites or s.tables for s in migrate.plan(None).statements)
+    assert not any(s.rewrites for s in migrate.plan(None, "base", down=True).statements)
