@@ -39,6 +39,7 @@ def applied(connection: Connection) -> int:
     return int(row[0])
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on(
     program: Program, more_blank_databases: Callable[[], str]
 ) -> None:
@@ -66,6 +67,7 @@ def test_killed_at_any_moment_it_goes_on(
 PARTS = 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_inside_a_revision_it_is_not_applied(
     program: Program, blank_database_url: str, blank: Connection, part: int
@@ -119,7 +121,7 @@ def test_stopped_within_a_concurrent_build_it_rebuilds_the_index(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = 'seedcore migrate' AND datname = current_database()"
             )
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
         # Nothing may go on building in the back, nor hold the lock.
         wait_until(blank, f"NOT {BUILDING}")
     expected = {"killed": -signal.SIGKILL, "interrupted": 130, "disconnected": 69}

@@ -220,8 +220,9 @@ def test_the_time_per_task_does_not_grow_with_the_batch(filled: Conn) -> None:
         return best / batch
 
     small, middle, large = per_task(8, 20), per_task(100, 10), per_task(1000, 5)
-    assert middle < 2 * small
-    assert large < 3 * middle
+    # It would be 12 and 10 times dearer; what else the machine does must not matter.
+    assert middle < 4 * small
+    assert large < 5 * middle
 
 
 def test_the_indexes_are_those_of_the_design(conn: Conn) -> None:

@@ -77,7 +77,7 @@ def test_two_changes_at_once_leave_the_lane_restricted(
         lanes.unlimit_lane(conn, "queue", domain="a", actor="ann")
         second = aside(limit, other, domain="b", concurrency=1)
         blocked(other)
-    second.result(timeout=10)
+    second.result(timeout=30)
     assert is_restricted(conn)
 
 
@@ -252,7 +252,7 @@ def test_claims_of_a_limited_lane_follow_each_other(
         assert len(worker.claim(2)) == 2
         second = aside(rival.claim, 9)
         blocked(other)
-    assert len(second.result(timeout=10)) == 1
+    assert len(second.result(timeout=30)) == 1
 
 
 def test_a_domain_that_another_claims_from_is_passed_by(
