@@ -216,6 +216,43 @@ def test_future_and_expired_tasks_get_no_turn(conn: Conn, worker: Worker) -> Non
     assert domains(worker.claim(9)) == {"b": 1}
 
 
+def test_domains_that_have_nothing_to_give_hide_no_others(conn: Conn, worker: Worker) -> None:
+    """However many there are, and however high their priority: a claim can ask only some of them."""
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    conn.execute(
+        "INSERT INTO tasks (type, domain, status, run_after)"
+        " SELECT 'echo', 'd' || to_char(n, 'FM0000'), 'queued', now() + interval '1 day'"
+        " FROM generate_series(1, 1200) AS n"
+    )
+    fill(conn, "z", 1)
+    fill(conn, "a", 1, priority=3)
+    taken = [domains(worker.claim(10)) for _ in range(4)]
+    assert taken[0] == {"a": 1}
+    assert sum(taken, Counter[str | None]()) == {"a": 1, "z": 1}
+
+
+@pytest.mark.parametrize("last", [1, 700])
+def test_walks_of_several_priorities_leave_no_domain_out(
+    conn: Conn, worker: Worker, last: int
+) -> None:
+    """Each priority's walk is broken off elsewhere; the next claim goes on at the nearest."""
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    conn.execute(
+        "INSERT INTO queue_turns (lane, kind, last_taken) VALUES ('queue', 'domain', %s)",
+        [f"d{last:04}"],
+    )
+    conn.execute(
+        "INSERT INTO tasks (type, domain, priority, status, run_after)"
+        " SELECT 'echo', 'd' || to_char(n, 'FM0000'), p.level, 'queued', now() + interval '1 day'"
+        " FROM generate_series(1, 1200) AS n CROSS JOIN (VALUES (9, 1), (3, 2)) AS p (level, step)"
+        " WHERE mod(n, p.step) = 0"
+    )
+    fill(conn, "d0550", 1, priority=9)
+    fill(conn, "d0005", 1, priority=3)
+    taken = sum((domains(worker.claim(10)) for _ in range(5)), Counter[str | None]())
+    assert taken == {"d0550": 1, "d0005": 1}
+
+
 def test_many_claims_at_once_never_exceed_a_limit(conn: Conn, database_url: str) -> None:
     fill(conn, "a", 200)
     fill(conn, "b", 200)
