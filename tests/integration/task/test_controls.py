@@ -166,6 +166,33 @@ def test_a_worker_s_types_and_domains_still_count(conn: Conn, worker: Worker) ->
     assert {row["type"] for row in worker.claim(9, types=["echo"])} == {"echo"}
 
 
+def test_a_domain_that_has_none_of_the_worker_s_types_takes_no_turn(
+    conn: Conn, worker: Worker
+) -> None:
+    for domain in "abc":
+        fill(conn, domain, 2, type_="other")
+    fill(conn, "d", 2)
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    assert domains(worker.claim(1, types=["echo"])) == {"d": 1}
+    assert domains(worker.claim(2, types=["echo"])) == {"d": 1}
+
+
+def test_more_domains_than_one_claim_asks_are_asked_one_claim_after_the_other(
+    conn: Conn, worker: Worker
+) -> None:
+    """None of 4,100 is due but the last one; a claim asks 2,000, wherever the others have ended."""
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    lanes.ensure_turns_index(conn)
+    conn.execute(
+        "INSERT INTO tasks (type, domain, status, run_after)"
+        " SELECT 'echo', 'd' || n, 'queued', now() + interval '1 h' FROM generate_series(1, 4100) AS n"
+    )
+    fill(conn, "last", 1)
+    fill(conn, "a", 1, priority=3)
+    assert [domains(worker.claim()).total() for _ in range(2)] == [0, 0]
+    assert domains(worker.claim()) == {"last": 1}
+
+
 def test_lanes_are_limited_apart(conn: Conn, worker: Worker) -> None:
     fill(conn, None, 3)
     fill(conn, None, 3, type_="graph")
