@@ -27,6 +27,9 @@ from workers.tally import Tally
 
 log = logging.getLogger(__name__)
 
+_DECLARATION_S = 20.0
+"""An idle worker renews its wish for notifications so often, long before it counts as dead."""
+
 
 class Claimer:
     """Moves tasks between the database and the slots until nothing is left to move.
@@ -86,6 +89,7 @@ class Claimer:
         self._look_at = 0.0
         self._pause_s = settings.empty_sleep_seconds
         self._is_declared = False
+        self._declare_again_at = 0.0
         self._empty_in_a_row = 0
         self._busy_in_a_row = 0
         self._may_be_over = False
@@ -187,7 +191,8 @@ class Claimer:
             batch.measure = self._floors.wants_measure(batch.floors)
         is_idle_look = wanted > 0 and self._empty_in_a_row > 0 and not len(shipment)
         batch.ask_next = is_idle_look
-        batch.declare = self._can_listen and is_idle_look
+        stands = self._is_declared and time.monotonic() < self._declare_again_at
+        batch.declare = self._can_listen and is_idle_look and not stands
         batch.withdraw = self._is_declared and self._busy_in_a_row >= 2
         try:
             receive = self._link.send(batch)
@@ -202,6 +207,7 @@ class Claimer:
         self._completer.settle(shipment, answer)
         if batch.declare or batch.withdraw:
             self._is_declared = batch.declare
+            self._declare_again_at = sent_at + _DECLARATION_S
         # A write without a look may have released tasks that nobody has looked for.
         self._may_be_over = wanted > 0 and not answer.claimed and batch.floors is None
         if wanted:

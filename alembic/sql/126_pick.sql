@@ -23,7 +23,9 @@ DECLARE
     v_now        TIMESTAMPTZ := clock_timestamp();
     v_controlled TEXT[] := ARRAY(SELECT c.domain FROM queue_controls c WHERE c.lane = p_lane AND c.domain <> '');
     v_turn       TEXT := (SELECT t.last_taken FROM queue_turns t WHERE t.lane = p_lane AND t.kind = 'domain');
-    v_steps      INTEGER := 0;
+    v_steps      INTEGER;
+    -- The nearest domain at which a priority's walk was broken off.
+    v_stop       TEXT;
     v_left       INTEGER := p_limit;
     v_ids        UUID[] := '{}';
     -- Domains of the priority at hand, how many each may give yet, and what each gave last.
@@ -46,15 +48,20 @@ BEGIN
         v_at := v_turn;
         v_again := v_at IS NULL;
         v_ended := false;
+        v_steps := 0;
         -- Domains of which nothing could be had, being of other types or locked, make room for the next ones.
         WHILE NOT v_ended AND v_left > 0 LOOP
             v_domains := '{}';
             v_room := '{}';
             LOOP
                 v_steps := v_steps + 1;
-                IF v_steps > 2000 THEN
-                    -- More domains than one claim can ask: the next one goes on here.
-                    PERFORM queue_turn_taken(p_lane, 'domain', v_at) WHERE v_at IS NOT NULL;
+                IF v_steps > 500 AND v_at IS NOT NULL THEN
+                    -- More domains than one claim can ask: the next one goes on where the first of its
+                    -- walks ended, so that no priority leaves any out.
+                    IF v_stop IS NULL
+                       OR (coalesce(v_at <= v_turn, false), v_at) < (coalesce(v_stop <= v_turn, false), v_stop) THEN
+                        v_stop := v_at;
+                    END IF;
                     v_ended := true;
                     EXIT;
                 END IF;
@@ -139,13 +146,11 @@ BEGIN
                 v_open := (SELECT count(*) FROM unnest(v_room) AS r (room) WHERE r.room > 0);
             END LOOP;
         END LOOP;
-        IF v_left = 0 THEN
-            PERFORM queue_turn_taken(p_lane, 'domain', v_next);
-            EXIT;
-        END IF;
-        -- Else the next priority would write down where this claim began.
-        EXIT WHEN v_steps > 2000;
+        EXIT WHEN v_left = 0;
+        v_next := NULL;
     END LOOP;
+    v_next := coalesce(v_stop, v_next);
+    PERFORM queue_turn_taken(p_lane, 'domain', v_next) WHERE v_next IS NOT NULL;
     RETURN v_ids;
 END
 $$;

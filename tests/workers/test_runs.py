@@ -259,6 +259,24 @@ def test_a_busy_worker_asks_for_no_notifications(
     until(lambda: conn.execute("SELECT FROM queue_waiters").rowcount == 1)
 
 
+def test_a_wish_that_stands_is_not_repeated_at_every_look(
+    start_worker: StartWorker, conn: Any
+) -> None:
+    start_worker("--poll", "0.05s")
+    # An idle look ends with this question, so its session's last statement dates the look.
+    look = (
+        "SELECT w.since, a.query_start FROM queue_waiters w, pg_stat_activity a"
+        " WHERE a.datname = current_database() AND a.query LIKE '%Seconds until the next task%'"
+        " AND a.pid <> pg_backend_pid()"
+    )
+    seen = [until(lambda: conn.execute(look).fetchone())]
+    while len(seen) < 6:
+        row = until(lambda: conn.execute(look).fetchone())
+        if row["query_start"] > seen[-1]["query_start"]:
+            seen.append(row)
+    assert {row["since"] for row in seen} == {seen[0]["since"]}
+
+
 def test_the_wish_of_a_dead_worker_is_forgotten(start_worker: StartWorker, conn: Any) -> None:
     conn.execute(
         "INSERT INTO queue_waiters (lane, worker, since) VALUES ('queue', 'x', now() - interval '1h')"

@@ -884,7 +884,7 @@ COVERED: dict[str, Cover] = {
     ),
     "tasks_pick_in_turns": Cover(
         rule="test_controls::test_domains_take_turns_claim_by_claim",
-        edge="test_controls::test_more_domains_than_one_claim_asks_are_asked_one_claim_after_the_other",
+        edge="test_controls::test_walks_of_several_priorities_leave_no_domain_out",
         refusal="test_controls::test_a_domain_that_has_none_of_the_worker_s_types_takes_no_turn",
         two="test_controls::test_a_domain_that_another_claims_from_is_passed_by",
     ),

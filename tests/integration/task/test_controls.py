@@ -177,22 +177,6 @@ def test_a_domain_that_has_none_of_the_worker_s_types_takes_no_turn(
     assert domains(worker.claim(2, types=["echo"])) == {"d": 1}
 
 
-def test_more_domains_than_one_claim_asks_are_asked_one_claim_after_the_other(
-    conn: Conn, worker: Worker
-) -> None:
-    """None of 4,100 is due but the last one; a claim asks 2,000, wherever the others have ended."""
-    lanes.set_fair(conn, "queue", True, actor="ann")
-    lanes.ensure_turns_index(conn)
-    conn.execute(
-        "INSERT INTO tasks (type, domain, status, run_after)"
-        " SELECT 'echo', 'd' || n, 'queued', now() + interval '1 h' FROM generate_series(1, 4100) AS n"
-    )
-    fill(conn, "last", 1)
-    fill(conn, "a", 1, priority=3)
-    assert [domains(worker.claim()).total() for _ in range(2)] == [0, 0]
-    assert domains(worker.claim()) == {"last": 1}
-
-
 def test_lanes_are_limited_apart(conn: Conn, worker: Worker) -> None:
     fill(conn, None, 3)
     fill(conn, None, 3, type_="graph")
@@ -241,6 +225,43 @@ def test_future_and_expired_tasks_get_no_turn(conn: Conn, worker: Worker) -> Non
         " FROM tasks WHERE domain = 'b')"
     )
     assert domains(worker.claim(9)) == {"b": 1}
+
+
+def test_domains_that_have_nothing_to_give_hide_no_others(conn: Conn, worker: Worker) -> None:
+    """However many there are, and however high their priority: a claim can ask only some of them."""
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    conn.execute(
+        "INSERT INTO tasks (type, domain, status, run_after)"
+        " SELECT 'echo', 'd' || to_char(n, 'FM0000'), 'queued', now() + interval '1 day'"
+        " FROM generate_series(1, 1200) AS n"
+    )
+    fill(conn, "z", 1)
+    fill(conn, "a", 1, priority=3)
+    taken = [domains(worker.claim(10)) for _ in range(4)]
+    assert taken[0] == {"a": 1}
+    assert sum(taken, Counter[str | None]()) == {"a": 1, "z": 1}
+
+
+@pytest.mark.parametrize("last", [1, 700])
+def test_walks_of_several_priorities_leave_no_domain_out(
+    conn: Conn, worker: Worker, last: int
+) -> None:
+    """Each priority's walk is broken off elsewhere; the next claim goes on at the nearest."""
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    conn.execute(
+        "INSERT INTO queue_turns (lane, kind, last_taken) VALUES ('queue', 'domain', %s)",
+        [f"d{last:04}"],
+    )
+    conn.execute(
+        "INSERT INTO tasks (type, domain, priority, status, run_after)"
+        " SELECT 'echo', 'd' || to_char(n, 'FM0000'), p.level, 'queued', now() + interval '1 day'"
+        " FROM generate_series(1, 1200) AS n CROSS JOIN (VALUES (9, 1), (3, 2)) AS p (level, step)"
+        " WHERE mod(n, p.step) = 0"
+    )
+    fill(conn, "d0550", 1, priority=9)
+    fill(conn, "d0005", 1, priority=3)
+    taken = sum((domains(worker.claim(10)) for _ in range(5)), Counter[str | None]())
+    assert taken == {"d0550": 1, "d0005": 1}
 
 
 def test_many_claims_at_once_never_exceed_a_limit(conn: Conn, database_url: str) -> None:

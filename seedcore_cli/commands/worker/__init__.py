@@ -1,0 +1,8 @@
+"""`seedcore worker`. The order here is the order of the help."""
+
+from __future__ import annotations
+
+from seedcore_cli.commands.worker import queue, reaper, show, unit  # isort: skip
+from seedcore_cli.commands.worker.group import app
+
+__all__ = ["app", "queue", "reaper", "show", "unit"]
