@@ -166,6 +166,17 @@ def test_a_worker_s_types_and_domains_still_count(conn: Conn, worker: Worker) ->
     assert {row["type"] for row in worker.claim(9, types=["echo"])} == {"echo"}
 
 
+def test_a_domain_that_has_none_of_the_worker_s_types_takes_no_turn(
+    conn: Conn, worker: Worker
+) -> None:
+    for domain in "abc":
+        fill(conn, domain, 2, type_="other")
+    fill(conn, "d", 2)
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    assert domains(worker.claim(1, types=["echo"])) == {"d": 1}
+    assert domains(worker.claim(2, types=["echo"])) == {"d": 1}
+
+
 def test_lanes_are_limited_apart(conn: Conn, worker: Worker) -> None:
     fill(conn, None, 3)
     fill(conn, None, 3, type_="graph")

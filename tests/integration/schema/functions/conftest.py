@@ -19,9 +19,10 @@ __all__ = ["add", "rival", "worker"]
 EMPTY = """
 SET session_replication_role = replica;
 DELETE FROM task_depends_on_task; DELETE FROM task_owned_by_agent; DELETE FROM task_executed_by_organ;
-DELETE FROM task_schedules; DELETE FROM task_embedding_status; DELETE FROM tasks; DELETE FROM task_events;
+DELETE FROM task_schedules; DELETE FROM task_schedule_fires; DELETE FROM task_waits; DELETE FROM task_progress;
+DELETE FROM queue_controls; DELETE FROM queue_turns; DELETE FROM task_embedding_status; DELETE FROM tasks; DELETE FROM task_events;
 DELETE FROM task_outbox; DELETE FROM queue_waiters; DELETE FROM seedcore_settings;
-UPDATE queue_lanes SET paused = false, reason = NULL;
+UPDATE queue_lanes SET paused = false, reason = NULL, fair = false, restricted = false;
 DELETE FROM graph_embeddings_128; DELETE FROM graph_embeddings_1024; DELETE FROM graph_node_map;
 DELETE FROM agent_registry; DELETE FROM organ_registry; DELETE FROM artifact; DELETE FROM capability;
 DELETE FROM memory_cell; DELETE FROM model; DELETE FROM policy; DELETE FROM service; DELETE FROM skill;
