@@ -33,7 +33,7 @@ EXIT_CODES = (
         CHECK_FAILED,
         "CHECK_FAILED",
         "it ran; the answer is no",
-        "the awaited task failed; migrations are pending; lint errors; doctor found a fault",
+        "a task failed; migrations pending; lint or doctor errors",
     ),
     ExitCode(4, "NOT_FOUND", "the named object does not exist", "unknown task id"),
     ExitCode(5, "CONFLICT", "the state it needs is gone", "task already finished; duplicate key"),

@@ -41,7 +41,7 @@ class Program:
         *args: str,
         input: str | None = None,
         env: Mapping[str, str | None] | None = None,
-        timeout: float = 30,
+        timeout: float = 60,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end.
 

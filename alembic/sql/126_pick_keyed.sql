@@ -62,8 +62,8 @@ BEGIN
     PERFORM queue_require_fresh_reads();
     LOOP
         v_steps := v_steps + 1;
-        IF v_steps > 1000 OR cardinality(v_heads) >= v_window THEN
-            PERFORM queue_turn_taken(p_lane, 'key', v_at) WHERE v_at IS NOT NULL;
+        IF (v_steps > 1000 OR cardinality(v_heads) >= v_window) AND v_at IS NOT NULL THEN
+            PERFORM queue_turn_taken(p_lane, 'key', v_at);
             EXIT;
         END IF;
         IF v_at IS NULL THEN

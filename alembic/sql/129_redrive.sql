@@ -8,7 +8,7 @@ SET search_path = public, pg_temp AS $$
         regexp_replace(
             regexp_replace(
                 regexp_replace(
-                    left(split_part(coalesce(nullif(ltrim(p_error), ''), 'no error'), E'\n', 1), 1000),
+                    left(split_part(coalesce(nullif(ltrim(p_error, E' \t\r\n'), ''), 'no error'), E'\n', 1), 1000),
                     '[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}', '<id>', 'g'),
                 '\m(0x)?(?=[0-9a-fA-F]*[0-9])[0-9a-fA-F]{8,}\M', '<id>', 'g'),
             '[0-9]+([.,:][0-9]+)*', '<n>', 'g'),
@@ -33,7 +33,7 @@ DECLARE
 BEGIN
     v_ids := ARRAY(
         SELECT u.id
-        FROM unnest(p_ids) WITH ORDINALITY AS u (id, n)
+        FROM (SELECT i.id, min(i.n) AS n FROM unnest(p_ids) WITH ORDINALITY AS i (id, n) GROUP BY i.id) AS u
         JOIN tasks_requeue(p_ids, p_extra, extract(epoch FROM greatest(p_start - clock_timestamp(), interval '0'))) AS r
              ON r.id = u.id
         ORDER BY u.n);

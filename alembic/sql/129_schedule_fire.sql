@@ -144,10 +144,13 @@ BEGIN
     SET next_run_at = u.next
     FROM unnest(p_ids, p_next) AS u (id, next)
     WHERE s.schedule_id = u.id AND s.schedule_id = ANY (v_done);
+    -- The oldest that stays is looked for once per schedule, not once per row.
     DELETE FROM task_schedule_fires f
-    WHERE f.schedule_id = ANY (v_done)
-      AND f.fire_at < (SELECT o.fire_at FROM task_schedule_fires o WHERE o.schedule_id = f.schedule_id
-                       ORDER BY o.fire_at DESC OFFSET 999 LIMIT 1);
+    USING unnest(v_done) AS d (id)
+    CROSS JOIN LATERAL (
+        SELECT o.fire_at FROM task_schedule_fires o WHERE o.schedule_id = d.id
+        ORDER BY o.fire_at DESC OFFSET 999 LIMIT 1) AS kept
+    WHERE f.schedule_id = d.id AND f.fire_at < kept.fire_at;
 END
 $$;
 COMMENT ON FUNCTION task_schedules_fire(UUID[], TIMESTAMPTZ[], TIMESTAMPTZ[], UUID[], TIMESTAMPTZ[], TEXT[], TEXT[]) IS

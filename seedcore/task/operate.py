@@ -122,6 +122,7 @@ def release(
         actor=actor,
         reason=reason,
         dry_run=dry_run,
+        takes_along=True,
     )
 
 
@@ -228,8 +229,13 @@ def _change(
     actor: str,
     reason: str | None,
     dry_run: bool,
+    takes_along: bool = False,
 ) -> list[Row]:
-    """Act on tasks, chunk by chunk, and tell of each what it was and is."""
+    """Act on tasks, chunk by chunk, and tell of each what it was and is.
+
+    With `takes_along` a named task that `act` does not report may still get cancelled by what it does
+    to another one. Without, a task that is cancelled now and not reported was cancelled by someone else.
+    """
     ids = ids_of(conn, target)
     rows: list[Row] = []
     for start in range(0, len(ids), CHUNK):
@@ -245,9 +251,8 @@ def _change(
                 rows.append(_row(task_id, None, None, error="there is no such task"))
                 continue
             was, status = before[task_id]["status"], after[task_id]["status"]
-            # What an earlier one of the call took along has changed as well; what somebody else ended
-            # or moved meanwhile has not been changed by this call.
-            has_changed = task_id in moved or was != status == "cancelled"
+            # What somebody else ended or moved meanwhile has not been changed by this call.
+            has_changed = task_id in moved or (takes_along and was != status == "cancelled")
             error = None if has_changed else refusal(status)
             rows.append(_row(task_id, was, status, error=error))
     return rows

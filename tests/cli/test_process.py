@@ -44,7 +44,7 @@ def run(folder: Path, *words: str, **options: object) -> subprocess.CompletedPro
         cwd=folder,
         env=environment(folder),
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         **{"capture_output": True, "stdin": subprocess.DEVNULL, **options},
     )
@@ -73,7 +73,7 @@ def test_help_and_version_load_nothing_heavy(tmp_path: Path, words: list[str]) -
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     assert done.stderr == "0 []\n"
@@ -145,7 +145,7 @@ def test_a_closed_standard_output_is_an_error_for_data_only(tmp_path: Path) -> N
             env=environment(tmp_path),
             stderr=subprocess.PIPE,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         assert done.returncode == code
@@ -184,7 +184,7 @@ def test_a_signal_cleans_up_quietly(tmp_path: Path, number: signal.Signals, code
     assert process.stderr is not None
     assert process.stderr.readline() == "ready\n"
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (code, "", "cleaned\n")
 
 
@@ -200,7 +200,7 @@ def test_an_ignored_hangup_stays_ignored(tmp_path: Path) -> None:
         env=environment(tmp_path),
         cwd=tmp_path,
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
 
@@ -218,7 +218,7 @@ def in_terminal(folder: Path, *words: str, answer: bytes = b"", **environ: str) 
     if answer:
         os.write(terminal, answer)
     seen = b""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             block = os.read(terminal, 65536)
@@ -258,7 +258,7 @@ def test_the_output_is_utf8_in_every_locale(tmp_path: Path) -> None:
         cwd=tmp_path,
         env=environment(tmp_path, {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"}),
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     assert "Ädá 漢".encode() in done.stdout

@@ -152,7 +152,7 @@ def test_watching_prints_changes_as_they_come(seedcore: Program, conn: Conn) -> 
     conn.execute("SELECT register_instance(%s, 'late', %s)", [UUID(int=7), epoch])
     assert '"added"' in watching.stdout.readline()
     watching.send_signal(signal.SIGINT)
-    _, err = watching.communicate(timeout=20)
+    _, err = watching.communicate(timeout=60)
     assert (watching.returncode, err) == (130, "")
 
 
@@ -179,8 +179,8 @@ def test_a_companion_beats_as_long_as_its_process(seedcore: Program, conn: Conn)
         silence(conn, 60)
         until(lambda: seedcore("registry", "locate", "shell").returncode == 0)
     finally:
-        process.communicate(b"\n", timeout=10)
-    out, err = companion.communicate(timeout=20)
+        process.communicate(b"\n", timeout=60)
+    out, err = companion.communicate(timeout=60)
     assert (companion.returncode, err) == (0, "")
     assert '"alive"' in out.splitlines()[0]
     assert '"dead"' in out.splitlines()[-1]

@@ -46,7 +46,7 @@ def test_an_interrupted_file_leaves_whole_batches(
     process.stdin.flush()
     wait_for(conn, "(SELECT count(*) FROM tasks) = 4")  # two batches; the fifth line waits for more
     process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert err == "stopped; the lines before 5 are done; go on with --from-line 5\n"
     assert count(conn) == 4
@@ -62,7 +62,7 @@ def test_an_interrupted_atomic_file_leaves_nothing(seedcore: Program, conn: Conn
     process.stdin.flush()
     wait_for(conn, f"{IN_TRANSACTION} > 0")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "stopped; nothing was stored\n")
     assert count(conn) == 0
 
@@ -75,7 +75,7 @@ def test_an_atomic_file_that_is_stored_is_not_called_undone(seedcore: Program, c
     process.stdin = None
     wait_for(conn, "(SELECT count(*) FROM tasks) = 3000")  # and now nobody reads the results
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err == "stopped; everything was stored before that\n"
 
@@ -91,13 +91,13 @@ def test_interrupted_reading_of_many_rows_is_silent(
     wait_for(conn, f"{IN_TRANSACTION} > 0")
     time.sleep(0.1)  # until the pipe that nobody reads is full
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
 
 
 def wait_for(conn: Conn, condition: LiteralString) -> None:
     """Return when a condition holds in the database."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         row = conn.execute(f"SELECT {condition} AS holds").fetchone()
         if row is not None and row["holds"]:
@@ -119,7 +119,7 @@ def test_waiting_ends_quietly_on_ctrl_c(seedcore: Program, conn: Conn) -> None:
     process = seedcore.start("task", "wait", task)
     wait_for(conn, asked_by("wait"))
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "")
 
 
@@ -134,9 +134,9 @@ def test_wait_and_watch_see_the_end_when_it_comes(
     assert (first["type"], first["object"]["status"]) == ("added", "queued")
     wait_for(conn, asked_by("wait"))
     assert worker.complete() == [task]
-    out, _ = waiting.communicate(timeout=20)
+    out, _ = waiting.communicate(timeout=60)
     assert (waiting.returncode, json.loads(out)["status"]) == (0, "completed")
-    out, _ = watching.communicate(timeout=20)
+    out, _ = watching.communicate(timeout=60)
     assert watching.returncode == 0
     assert json.loads(out.splitlines()[-1])["object"]["status"] == "completed"
 
@@ -152,7 +152,7 @@ def test_a_list_into_head_is_silent(seedcore: Program, conn: Conn, form: str) ->
         cwd=seedcore.cwd,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.stderr == ""
@@ -203,7 +203,7 @@ def test_inspect_shows_a_task_again_when_it_changes(
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["status"] == "queued"
     worker.complete()
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert [json.loads(line)["status"] for line in out.splitlines()] == ["completed"]
 
@@ -217,7 +217,7 @@ def test_ctrl_c_ends_the_watch_and_not_the_task(
     assert process.stdout.readline().startswith("changed_at\tid\tstatus\tattempts\tprogress")
     assert process.stdout.readline().split("\t")[2] == "queued"
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == ("", "")
+    assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 130
     assert len(worker.complete()) == 1
 
@@ -227,5 +227,5 @@ def test_the_database_sees_who_asks(seedcore: Program, conn: Conn) -> None:
     process = seedcore.start("task", "watch", "--type", "a")
     wait_for(conn, asked_by("watch"))
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 143

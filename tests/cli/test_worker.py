@@ -89,7 +89,7 @@ def test_running_workers_are_listed_and_asked(seedcore: Program) -> None:
     assert "hint: " in nobody.stderr
 
     running = seedcore.start("worker", "queue", "--index", "7", stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 15
+    end = time.monotonic() + 45
     while not json.loads(seedcore("worker", "list", "-o", "json").stdout):
         assert time.monotonic() < end
     (listed,) = json.loads(seedcore("worker", "list", "-o", "json").stdout)
@@ -116,7 +116,7 @@ def test_a_worker_that_is_not_ready_can_be_told_by_the_exit_code(
         stderr=subprocess.DEVNULL,
         env={"DISPATCHER_MEMORY_SOFT_LIMIT_MB": "1"},
     )
-    end = time.monotonic() + 15
+    end = time.monotonic() + 45
     while (code := seedcore("worker", "status", "--exit-code").returncode) != 3:
         assert code in (0, 4)
         assert time.monotonic() < end

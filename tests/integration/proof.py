@@ -79,7 +79,7 @@ def _wait_for_the_others(watch: psycopg.Connection[Any]) -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
     )
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         row = watch.execute(others).fetchone()
         if row == (0,):

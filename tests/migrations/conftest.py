@@ -14,6 +14,7 @@ import pytest
 
 from seedcore.db.embedded import EmbeddedServer
 from seedcore.db.migrate.scripts import default_chain, default_directory
+from tests.conftest import create_database, drop_database, url_as_role
 from tests.program import Program
 
 Connection = psycopg.Connection[Any]
@@ -52,6 +53,22 @@ def blank(blank_database_url: str) -> Iterator[Connection]:
     """A connection to the database of `blank_database_url`."""
     with psycopg.connect(blank_database_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def more_blank_databases(
+    server_url: str, blank_template: str, _admin: Connection
+) -> Iterator[Callable[[], str]]:
+    """Make further databases that no migration has touched; returns their URLs."""
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(create_database(_admin, blank_template))
+        return url_as_role(server_url, names[-1])
+
+    yield make
+    for name in names:
+        drop_database(_admin, name)
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def wait_for_try(connection: Connection) -> None:
     )
 
 
-def wait_until(connection: Connection, condition: str, timeout_s: float = 20) -> None:
+def wait_until(connection: Connection, condition: str, timeout_s: float = 60) -> None:
     """Wait until the condition holds in the database, also from inside a transaction.
 
     What PostgreSQL shows of other sessions is a snapshot that a transaction keeps for its whole

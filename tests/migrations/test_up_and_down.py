@@ -34,6 +34,7 @@ def test_up_down_up_leaves_no_trace_in_between(blank_database_url: str) -> None:
     assert all(f.ok for f in migrate.check(blank_database_url))
 
 
+@pytest.mark.slow
 def test_each_downgrade_removes_exactly_what_its_upgrade_added(blank_database_url: str) -> None:
     schemas = {"base": schema_of(blank_database_url)}
     for revision in CHAIN.ids:

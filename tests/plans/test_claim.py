@@ -7,12 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from tests.integration.task.worker import Row, Worker
@@ -42,27 +40,16 @@ def fill(conn: Conn) -> None:
 
 
 @pytest.fixture(scope="module", params=["lying", "fresh"])
-def filled_url(
-    request: pytest.FixtureRequest, server_url: str, template_database: str
-) -> Iterator[str]:
+def filled_url(request: pytest.FixtureRequest, plans_url: str) -> str:
     """A database filled after its table was analysed as empty, or analysed when full."""
-    name = sql.Identifier(f"seedcore_plans_{uuid4().hex[:12]}")
-    with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                name, sql.Identifier(template_database)
-            )
-        )
-        url = make_conninfo(server_url, dbname=name.as_string().strip('"'))
-        with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
-            conn.execute("ALTER TABLE tasks SET (autovacuum_enabled = off)")
-            if request.param == "lying":
-                conn.execute("ANALYZE tasks")
-            fill(conn)
-            if request.param == "fresh":
-                conn.execute("ANALYZE tasks")
-        yield url
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+    with psycopg.connect(plans_url, autocommit=True, row_factory=dict_row) as conn:
+        conn.execute("ALTER TABLE tasks SET (autovacuum_enabled = off)")
+        if request.param == "lying":
+            conn.execute("ANALYZE tasks")
+        fill(conn)
+        if request.param == "fresh":
+            conn.execute("ANALYZE tasks")
+    return plans_url
 
 
 @pytest.fixture
@@ -233,8 +220,9 @@ def test_the_time_per_task_does_not_grow_with_the_batch(filled: Conn) -> None:
         return best / batch
 
     small, middle, large = per_task(8, 20), per_task(100, 10), per_task(1000, 5)
-    assert middle < 2 * small
-    assert large < 3 * middle
+    # It would be 12 and 10 times dearer; what else the machine does must not matter.
+    assert middle < 4 * small
+    assert large < 5 * middle
 
 
 def test_the_indexes_are_those_of_the_design(conn: Conn) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from tests.plans.test_claim import nodes
@@ -62,25 +59,16 @@ FROM (SELECT id, row_number() OVER () AS nth FROM tasks LIMIT 40 OFFSET 100) AS 
 
 
 @pytest.fixture(scope="module")
-def filled(server_url: str, template_database: str) -> Iterator[Conn]:
-    name = f"seedcore_plans_{uuid4().hex[:12]}"
-    with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template_database)
-            )
-        )
-        url = make_conninfo(server_url, dbname=name)
-        with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
-            conn.execute("SET session_replication_role = replica")
-            conn.execute(FILL)
-            conn.execute("RESET session_replication_role")
-            conn.execute(VECTORS)
-            for table in ("facts", "tasks", "task_embedding_status", "graph_node_map"):
-                conn.execute(f"VACUUM ANALYZE {table}".encode())
-            conn.execute("ANALYZE")
-            yield conn
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+def filled(plans_url: str) -> Iterator[Conn]:
+    with psycopg.connect(plans_url, autocommit=True, row_factory=dict_row) as conn:
+        conn.execute("SET session_replication_role = replica")
+        conn.execute(FILL)
+        conn.execute("RESET session_replication_role")
+        conn.execute(VECTORS)
+        for table in ("facts", "tasks", "task_embedding_status", "graph_node_map"):
+            conn.execute(f"VACUUM ANALYZE {table}".encode())
+        conn.execute("ANALYZE")
+        yield conn
 
 
 @pytest.mark.parametrize(

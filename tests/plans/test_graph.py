@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, cast
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from tests.integration.schema.graph.test_edges import EDGES
@@ -80,22 +77,13 @@ def fill(conn: Conn) -> None:
 
 
 @pytest.fixture(scope="module")
-def filled(server_url: str, template_database: str) -> Iterator[Conn]:
-    name = sql.Identifier(f"seedcore_plans_{uuid4().hex[:12]}")
-    with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                name, sql.Identifier(template_database)
-            )
-        )
-        url = make_conninfo(server_url, dbname=name.as_string().strip('"'))
-        with psycopg.Connection[dict[str, Any]].connect(
-            url, autocommit=True, row_factory=dict_row
-        ) as conn:
-            fill(conn)
-            conn.execute("ANALYZE")
-            yield conn
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+def filled(plans_url: str) -> Iterator[Conn]:
+    with psycopg.Connection[dict[str, Any]].connect(
+        plans_url, autocommit=True, row_factory=dict_row
+    ) as conn:
+        fill(conn)
+        conn.execute("ANALYZE")
+        yield conn
 
 
 def explain(conn: Conn, query: str) -> list[dict[str, Any]]:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from seedcore.task import lanes
@@ -33,23 +30,14 @@ FROM generate_series(1, 100000) AS n
 
 
 @pytest.fixture(scope="module")
-def filled_url(server_url: str, template_database: str) -> Iterator[str]:
-    name = sql.Identifier(f"seedcore_plans_{uuid4().hex[:12]}")
-    with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                name, sql.Identifier(template_database)
-            )
-        )
-        url = make_conninfo(server_url, dbname=name.as_string().strip('"'))
-        with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
-            conn.execute("ALTER TABLE tasks SET (autovacuum_enabled = off)")
-            conn.execute("ANALYZE tasks")
-            conn.execute(FILL)
-            assert lanes.ensure_turns_index(conn)
-            assert not lanes.ensure_turns_index(conn)
-        yield url
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+def filled_url(plans_url: str) -> str:
+    with psycopg.connect(plans_url, autocommit=True, row_factory=dict_row) as conn:
+        conn.execute("ALTER TABLE tasks SET (autovacuum_enabled = off)")
+        conn.execute("ANALYZE tasks")
+        conn.execute(FILL)
+        assert lanes.ensure_turns_index(conn)
+        assert not lanes.ensure_turns_index(conn)
+    return plans_url
 
 
 @pytest.fixture

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from tests.plans.test_claim import nodes
@@ -155,25 +152,16 @@ QUERIES = {
 
 
 @pytest.fixture(scope="module")
-def filled(server_url: str, template_database: str) -> Iterator[Conn]:
+def filled(plans_url: str) -> Iterator[Conn]:
     """A database with 10⁵ rows in each table that may grow."""
-    name = sql.Identifier(f"seedcore_plans_{uuid4().hex[:12]}")
-    with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                name, sql.Identifier(template_database)
-            )
-        )
-        url = make_conninfo(server_url, dbname=name.as_string().strip('"'))
-        with Conn.connect(url, autocommit=True, row_factory=dict_row) as conn:
-            # The references are not what is measured.
-            conn.execute("SET session_replication_role = replica")
-            for statement in FILL:
-                conn.execute(statement.encode())
-            conn.execute("SET session_replication_role = DEFAULT")
-            conn.execute("ANALYZE")
-            yield conn
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+    with Conn.connect(plans_url, autocommit=True, row_factory=dict_row) as conn:
+        # The references are not what is measured.
+        conn.execute("SET session_replication_role = replica")
+        for statement in FILL:
+            conn.execute(statement.encode())
+        conn.execute("SET session_replication_role = DEFAULT")
+        conn.execute("ANALYZE")
+        yield conn
 
 
 @pytest.mark.parametrize("index", QUERIES)

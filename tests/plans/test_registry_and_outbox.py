@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from tests.plans.test_claim import nodes
@@ -43,21 +40,11 @@ SELECT 't' || n, 'agent', (n % 1000)::text, 1, 0 FROM generate_series(1, 100000)
 
 
 @pytest.fixture(scope="module")
-def filled(server_url: str, template_database: str) -> Iterator[Conn]:
-    name = f"seedcore_plans_{uuid4().hex[:12]}"
-    with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template_database)
-            )
-        )
-        with psycopg.connect(
-            make_conninfo(server_url, dbname=name), autocommit=True, row_factory=dict_row
-        ) as conn:
-            conn.execute(FILL)
-            conn.execute("VACUUM ANALYZE")
-            yield conn
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+def filled(plans_url: str) -> Iterator[Conn]:
+    with psycopg.connect(plans_url, autocommit=True, row_factory=dict_row) as conn:
+        conn.execute(FILL)
+        conn.execute("VACUUM ANALYZE")
+        yield conn
 
 
 NIL = "00000000-0000-0000-0000-000000000000"

@@ -10,12 +10,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from tests.integration.schema.graph.test_edges import EDGES
@@ -247,20 +244,10 @@ def fill(conn: Conn) -> None:
 
 
 @pytest.fixture(scope="module")
-def filled(server_url: str, template_database: str) -> Iterator[Conn]:
-    name = f"seedcore_plans_{uuid4().hex[:12]}"
-    with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template_database)
-            )
-        )
-        with Conn.connect(
-            make_conninfo(server_url, dbname=name), autocommit=True, row_factory=dict_row
-        ) as conn:
-            fill(conn)
-            yield conn
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+def filled(plans_url: str) -> Iterator[Conn]:
+    with Conn.connect(plans_url, autocommit=True, row_factory=dict_row) as conn:
+        fill(conn)
+        yield conn
 
 
 def explain(conn: Conn, query: str) -> tuple[set[str], list[dict[str, Any]]]:

@@ -29,13 +29,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from seedcore.task import service
 from seedcore.task.verify import verify
 from seedcore.testing import age
+from tests.conftest import create_database, drop_database
 from tests.integration.task.worker import Worker, new, set_level
 
 DEFAULT_MAX = 3
@@ -44,17 +44,13 @@ FINAL = ("completed", "failed", "cancelled")
 
 
 @pytest.fixture(scope="module")
-def life_url(server_url: str, template_database: str) -> Iterator[str]:
+def life_url(
+    server_url: str, template_database: str, _admin: psycopg.Connection[Any]
+) -> Iterator[str]:
     """One database for all examples; each begins with empty tables."""
-    name = f"{template_database}_life"
-    with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template_database)
-            )
-        )
-        yield make_conninfo(server_url, dbname=name)
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    name = create_database(_admin, template_database, prefix="seedcore_life_")
+    yield make_conninfo(server_url, dbname=name)
+    drop_database(_admin, name)
 
 
 @dataclass

@@ -129,7 +129,7 @@ async def test_a_used_up_limit_says_when_to_look_again(
     assert len((await engine.exchange(Batch(limit=3))).claimed) == 1
     answer = await engine.exchange(Batch(limit=3, ask_next=True))
     assert answer.claimed == []
-    assert answer.next_due_s == pytest.approx(20, abs=2)
+    assert answer.next_due_s == pytest.approx(20, abs=5)
 
 
 async def test_a_server_that_stays_silent_counts_as_lost(
@@ -144,7 +144,7 @@ async def test_a_server_that_stays_silent_counts_as_lost(
         began = time.monotonic()
         with pytest.raises(Unavailable, match="did not answer"):
             await engine.exchange(Batch(successes=[Success(claimed.id, claimed.attempts, "{}")]))
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
     await engine.close()
 
 

@@ -28,10 +28,10 @@ def test_a_killed_workers_task_runs_again_within_lease_and_tick(
 
     first.signal(signal.SIGKILL)
     killed_at = time.monotonic()
-    until(lambda: task(slow)["attempts"] == 2, timeout=10)
+    until(lambda: task(slow)["attempts"] == 2, timeout=15)
 
-    # Lease 2 s, tick 0.5 s, and the time of a wake-up.
-    assert time.monotonic() - killed_at < 2 + 0.5 + 1
+    # Lease 2 s, tick 0.5 s, and the time of a wake-up on a busy machine; the usual lease is 60 s.
+    assert time.monotonic() - killed_at < 2 + 0.5 + 5
     row = task(slow)
     assert (row["lapses"], row["max_attempts"]) == (1, 4)
     assert row["locked_by"].endswith("-2")
@@ -52,7 +52,7 @@ def test_a_zombies_late_result_is_refused(
     zombie.signal(signal.SIGSTOP)
 
     other = start_worker("--index", "2", env=SHORT_LEASE)
-    until(lambda: task(contested)["status"] == "completed", timeout=10)
+    until(lambda: task(contested)["status"] == "completed", timeout=15)
     finished = task(contested)
     zombie.signal(signal.SIGCONT)
 
@@ -71,11 +71,11 @@ def test_a_worker_lets_go_of_what_it_could_not_renew(
     until(lambda: task(contested)["status"] == "running")
     zombie.signal(signal.SIGSTOP)
     start_worker("--index", "2", env=SHORT_LEASE)
-    until(lambda: task(contested)["attempts"] == 2, timeout=10)
+    until(lambda: task(contested)["attempts"] == 2, timeout=15)
     zombie.signal(signal.SIGCONT)
 
     assert zombie.wait_for("task.finished")["outcome"] == "lost"
-    until(lambda: task(contested)["status"] == "completed", timeout=10)
+    until(lambda: task(contested)["status"] == "completed", timeout=15)
     assert task(contested)["attempts"] == 2
     # It works on.
     other = submit("test.nap", seconds=0.01, p_priority=10)
@@ -104,7 +104,7 @@ def test_a_cancelled_task_is_stopped_at_the_next_renewal(
 
     conn.execute("SELECT tasks_cancel(ARRAY[%s]::uuid[], 'changed my mind')", (slow,))
 
-    assert worker.wait_for("task.finished", timeout=3)["outcome"] == "cancelled"
+    assert worker.wait_for("task.finished", timeout=15)["outcome"] == "cancelled"
     assert task(slow)["status"] == "cancelled"
 
 
@@ -141,7 +141,7 @@ def test_a_call_that_may_run_once_is_not_repeated_after_a_crash(
     first.signal(signal.SIGKILL)
 
     start_worker("--index", "2", env=SHORT_LEASE)
-    until(lambda: task(careful)["status"] == "failed", timeout=10)
+    until(lambda: task(careful)["status"] == "failed", timeout=15)
 
     assert task(careful)["error"].startswith("outcome_unknown: ")
     assert len(traces.read_text().splitlines()) == 1
@@ -154,8 +154,8 @@ def test_a_task_that_kills_its_workers_ends_as_failed(
     env = {**SHORT_LEASE, "MAX_TASK_LAPSES": "1", "WATCHDOG_INTERVAL": "0.2"}
     for index in range(1, 4):
         start_worker("--index", str(index), env=env, wait=False)
-        until(lambda n=index: task(deadly)["attempts"] >= min(n, 2), timeout=10)
-    until(lambda: task(deadly)["status"] == "failed", timeout=10)
+        until(lambda n=index: task(deadly)["attempts"] >= min(n, 2), timeout=15)
+    until(lambda: task(deadly)["status"] == "failed", timeout=15)
     assert "lease_expired" in task(deadly)["error"]
 
 

@@ -44,7 +44,7 @@ def test_after_a_kill_the_next_attempt_goes_on_from_the_checkpoint(
     assert [line.split() for line in made.read_text().splitlines()] == [
         *([str(step), "1"] for step in range(4)), ["4", "2"], ["5", "2"],
     ]  # fmt: skip
-    out, err = watching.communicate(timeout=20)
+    out, err = watching.communicate(timeout=60)
     assert (watching.returncode, err) == (0, "")
     assert json.loads(out.splitlines()[-1])["status"] == "completed"
 

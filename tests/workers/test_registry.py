@@ -106,7 +106,7 @@ def test_a_killed_worker_is_declared_dead_and_a_standby_takes_the_lead(
     second.process.kill()
     until(lambda: statuses(conn) == ["dead", "dead"])
     reapers[1 - leader].send_signal(signal.SIGTERM)
-    reapers[1 - leader].communicate(timeout=20)
+    reapers[1 - leader].communicate(timeout=60)
     assert reapers[1 - leader].returncode == 0
 
 

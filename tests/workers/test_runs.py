@@ -244,7 +244,7 @@ def test_polling_alone_finds_work(
     start_worker("--no-listen", "--poll", "0.3s")
     time.sleep(1)
     polled = submit()
-    until(lambda: task(polled)["status"] == "completed", timeout=3)
+    until(lambda: task(polled)["status"] == "completed")
     assert conn.execute("SELECT FROM queue_waiters").rowcount == 0
 
 

@@ -230,9 +230,9 @@ def test_a_task_that_somebody_has_locked_holds_up_only_itself(
     with other.transaction():
         other.execute("SELECT FROM tasks WHERE id = %s FOR UPDATE", [tasks[0]])
         locked, *free = [desk.of(str(task), 1, 0).checkpoint("1") for task in tasks]
-        assert [stored.result(timeout=10) for stored in free] == [True, True]
+        assert [stored.result(timeout=30) for stored in free] == [True, True]
         assert not locked.done()
-    assert locked.result(timeout=10) is True
+    assert locked.result(timeout=30) is True
 
 
 def test_a_database_that_is_away_is_waited_for_and_then_said(

@@ -194,7 +194,7 @@ def test_without_a_database_nothing_raises_and_nobody_waits(tmp_path: Any) -> No
     began = time.monotonic()
     with RegistryClient("agent", settings=away) as client:
         client.advance(InstanceStatus.DRAINING)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 4
         assert client.register().result() is False
         assert client.set_status("alive").result() is False
         assert client.beat().result() is False

@@ -43,9 +43,6 @@ READS = Nothing("reads only")
 TOTAL = Nothing("has a value for every argument")
 ANY_ROW = Nothing("takes every row")
 
-TO_BE_COVERED: set[str] = set()
-"""Functions of revisions that are being written; empty when they are done."""
-
 
 def _entity(kind: str, refusal: str) -> Cover:
     made = (
@@ -720,31 +717,31 @@ COVERED: dict[str, Cover] = {
     ),
     "task_schedule_fire_one": Cover(
         rule="test_schedules::test_overlap_skip_waits_for_the_task_before",
-        edge="test_schedules::test_a_time_is_fired_once_although_next_was_turned_back",
-        refusal="test_schedules::test_one_that_fails_does_not_hold_up_the_others",
-        two="test_schedules::test_what_a_crash_leaves_behind_is_fired_once",
+        edge="test_schedules_and_batches::test_what_became_of_a_time_is_told_again",
+        refusal="test_schedules_and_batches::test_a_refused_time_is_counted_until_one_is_submitted",
+        two="test_queue_two_sessions::test_two_who_fire_one_time_at_once_fire_one_task",
     ),
     "task_schedule_submit": Cover(
-        rule="test_schedules::test_names_are_given_once_and_runs_by_hand_are_recorded",
+        rule="test_schedules_and_batches::test_the_task_is_the_schedules_and_the_same_for_the_same_key",
         edge="test_schedules::test_a_time_is_fired_once_although_next_was_turned_back",
-        refusal="test_schedules::test_what_is_wrong_with_the_server_is_raised_and_fired_later",
-        two="test_schedules::test_what_a_crash_leaves_behind_is_fired_once",
+        refusal="test_schedules_and_batches::test_a_schedule_whose_task_is_refused_submits_none",
+        two="test_schedules_and_batches::test_two_who_submit_one_time_at_once_get_one_task",
     ),
     "task_schedule_key": Cover(
         rule="test_schedules::test_a_time_is_fired_once_although_next_was_turned_back",
-        edge=TOTAL,
+        edge="test_schedules_and_batches::test_a_time_has_one_key_wherever_the_session_is",
         refusal=TOTAL,
         two=READS,
     ),
     "task_schedule_run": Cover(
         rule="test_schedules::test_names_are_given_once_and_runs_by_hand_are_recorded",
         edge="test_schedules::test_overlap_skip_waits_for_the_task_before",
-        refusal="test_schedules::test_overlap_skip_waits_for_the_task_before",
+        refusal="test_schedules_and_batches::test_a_name_of_no_schedule_can_not_be_run",
         two="test_schedules::test_two_who_run_one_at_once_do_not_overlap",
     ),
     "tasks_remember_waiting": Cover(
         rule="test_batches::test_it_runs_after_the_last_member",
-        edge="test_batches::test_a_member_that_is_requeued_is_waited_for_again",
+        edge="test_schedules_and_batches::test_one_of_more_than_sixty_four_is_remembered",
         refusal="test_batches::test_one_that_fails_cancels_it_or_is_counted",
         two="test_batches::test_who_ends_what_is_being_remembered_waits_and_then_looks",
     ),
@@ -756,14 +753,14 @@ COVERED: dict[str, Cover] = {
     ),
     "task_error_group": Cover(
         rule="test_redrive::test_errors_of_one_kind_are_equal",
-        edge="test_redrive::test_errors_of_one_kind_are_equal",
+        edge="test_schedules_and_batches::test_a_group_of_errors_is_no_longer_than_a_line",
         refusal=TOTAL,
         two=READS,
     ),
     "tasks_redrive": Cover(
-        rule="test_redrive::test_they_become_due_one_after_another_oldest_first",
-        edge="test_redrive::test_without_a_pace_they_are_due_at_once_with_more_attempts",
-        refusal="test_redrive::test_what_may_not_run_stays",
+        rule="test_schedules_and_batches::test_a_place_in_the_list_is_a_place_in_time",
+        edge="test_schedules_and_batches::test_a_start_in_the_past_is_now",
+        refusal="test_schedules_and_batches::test_who_does_not_move_takes_no_place_and_nobody_takes_two",
         two="test_redrive::test_two_redrives_at_once_move_each_task_once",
     ),
     # 128: progress and retention
@@ -774,15 +771,15 @@ COVERED: dict[str, Cover] = {
         two="test_reporting::test_a_zombies_write_waits_for_the_one_that_takes_its_lease",
     ),
     "task_retention_of": Cover(
-        rule="test_retain::test_the_databases_setting_wins",
+        rule="test_schedules_and_batches::test_a_time_to_keep_is_seconds_or_an_interval",
         edge="test_retain::test_nothing_goes_unless_somebody_asked",
-        refusal="test_retain::test_the_databases_setting_wins",
+        refusal="test_schedules_and_batches::test_nothing_is_kept_for_less_than_no_time",
         two=READS,
     ),
     "tasks_retain": Cover(
         rule="test_retain::test_each_end_has_its_own_time",
         edge="test_retain::test_a_sweep_goes_on_where_the_last_slice_ended_and_looks_at_no_row_twice",
-        refusal="test_retain::test_nothing_goes_unless_somebody_asked",
+        refusal="test_retain::test_what_an_unfinished_task_waits_for_stays",
         two="test_retain::test_one_at_a_time",
     ),
     "task_events_retain": Cover(
@@ -838,40 +835,40 @@ COVERED: dict[str, Cover] = {
     ),
     # 126: controls, keys, ageing
     "queue_require_fresh_reads": Cover(
-        rule="test_controls::test_a_rate_is_never_exceeded",
+        rule="test_queue_controls::test_where_each_statement_sees_what_is_committed_limits_are_counted",
         edge="test_keys::test_a_key_is_counted_with_fresh_reads_only",
-        refusal="test_controls::test_limits_need_fresh_reads",
+        refusal="test_queue_controls::test_where_a_transaction_sees_what_was_limits_are_not_counted",
         two=READS,
     ),
     "queue_tokens": Cover(
-        rule="test_controls::test_a_rate_is_never_exceeded",
-        edge="test_controls::test_what_was_spent_stays_spent_when_the_rate_changes",
+        rule="test_queue_controls::test_a_bucket_fills_with_time_up_to_its_burst",
+        edge="test_queue_controls::test_without_a_rate_there_is_no_bucket",
         refusal=TOTAL,
         two=READS,
     ),
     "queue_grant": Cover(
-        rule="test_controls::test_no_more_run_at_once_than_allowed",
-        edge="test_controls::test_a_domain_s_number_counts_over_priorities_and_keys_in_one_claim",
-        refusal="test_controls::test_a_paused_domain_is_passed_by",
-        two="test_controls::test_claims_of_a_limited_lane_follow_each_other",
+        rule="test_queue_controls::test_whole_tokens_and_free_places_are_granted",
+        edge="test_queue_controls::test_more_may_run_than_a_lowered_limit_says",
+        refusal="test_queue_controls::test_what_nothing_holds_back_is_granted_in_full",
+        two="test_queue_controls::test_a_domain_that_another_asks_for_is_left_to_it",
     ),
     "queue_spend": Cover(
-        rule="test_controls::test_a_rate_is_never_exceeded",
+        rule="test_queue_controls::test_tokens_are_taken_from_one_bucket_and_never_below_nothing",
         edge="test_controls::test_an_empty_claim_spends_nothing",
         refusal=TOTAL,
-        two="test_controls::test_claims_of_a_limited_lane_follow_each_other",
+        two="test_queue_controls::test_who_asks_while_another_spends_waits_and_gets_what_is_left",
     ),
     "queue_next_token_s": Cover(
         rule="test_controls::test_the_next_token_is_announced",
-        edge="test_controls::test_the_next_token_is_announced",
+        edge="test_queue_controls::test_the_soonest_token_counts_but_not_that_of_what_is_paused",
         refusal=TOTAL,
         two=READS,
     ),
     "queue_turn_taken": Cover(
-        rule="test_controls::test_domains_take_turns_claim_by_claim",
+        rule="test_queue_controls::test_each_lane_remembers_its_last_domain_and_its_last_key",
         edge="test_keys::test_no_key_starves_while_others_are_busy",
-        refusal=TOTAL,
-        two="test_controls::test_a_domain_that_another_claims_from_is_passed_by",
+        refusal="test_queue_controls::test_a_turn_is_that_of_a_domain_or_of_a_key",
+        two="test_queue_controls::test_nobody_waits_to_write_down_a_turn",
     ),
     "tasks_pick_by_key": Cover(
         rule="test_keys::test_a_key_lets_as_many_run_as_it_says",
@@ -887,15 +884,15 @@ COVERED: dict[str, Cover] = {
     ),
     "tasks_pick_in_turns": Cover(
         rule="test_controls::test_domains_take_turns_claim_by_claim",
-        edge="test_controls::test_turns_are_taken_inside_a_priority",
-        refusal="test_controls::test_future_and_expired_tasks_get_no_turn",
+        edge="test_controls::test_walks_of_several_priorities_leave_no_domain_out",
+        refusal="test_controls::test_a_domain_that_has_none_of_the_worker_s_types_takes_no_turn",
         two="test_controls::test_a_domain_that_another_claims_from_is_passed_by",
     ),
     "tasks_pick_in_order": Cover(
-        rule="test_controls::test_no_more_run_at_once_than_allowed[None]",
+        rule="test_queue_controls::test_the_urgent_are_picked_first_and_then_the_longest_due",
         edge="test_controls::test_lanes_are_limited_apart",
-        refusal=ANY_ROW,
-        two="test_controls::test_claims_of_a_limited_lane_follow_each_other",
+        refusal="test_queue_controls::test_what_is_not_due_or_not_asked_for_is_not_picked",
+        two="test_queue_controls::test_what_another_session_has_picked_is_passed_by",
     ),
     "tasks_pick_restricted": Cover(
         rule="test_controls::test_a_rate_is_never_exceeded",
@@ -904,55 +901,55 @@ COVERED: dict[str, Cover] = {
         two="test_controls::test_claims_of_a_limited_lane_follow_each_other",
     ),
     "queue_hold_lane": Cover(
-        rule="test_controls::test_two_changes_at_once_leave_the_lane_restricted",
+        rule="test_queue_controls::test_lanes_are_held_apart",
         edge="test_controls::test_a_lane_is_restricted_while_anything_holds_it_back",
-        refusal="test_controls::test_what_makes_no_limit_is_refused",
-        two="test_controls::test_two_changes_at_once_leave_the_lane_restricted",
+        refusal="test_queue_controls::test_a_lane_that_is_not_there_can_not_be_held",
+        two="test_queue_controls::test_lanes_are_held_apart",
     ),
     "queue_control_tidy": Cover(
-        rule="test_controls::test_a_lane_is_restricted_while_anything_holds_it_back",
-        edge="test_controls::test_two_changes_at_once_leave_the_lane_restricted",
-        refusal=TOTAL,
+        rule="test_queue_controls::test_only_controls_that_say_nothing_are_deleted",
+        edge="test_controls::test_a_lane_is_restricted_while_anything_holds_it_back",
+        refusal="test_queue_controls::test_only_controls_that_say_nothing_are_deleted",
         two="test_controls::test_two_changes_at_once_leave_the_lane_restricted",
     ),
     "queue_lane_restrict": Cover(
         rule="test_controls::test_a_lane_is_restricted_while_anything_holds_it_back",
-        edge="test_controls::test_a_lane_is_restricted_while_anything_holds_it_back",
-        refusal=TOTAL,
+        edge="test_queue_controls::test_a_lane_stays_restricted_when_turns_end_while_a_limit_begins",
+        refusal=ANY_ROW,
         two="test_controls::test_two_changes_at_once_leave_the_lane_restricted",
     ),
     "queue_limit": Cover(
         rule="test_controls::test_a_rate_is_never_exceeded",
-        edge="test_controls::test_what_was_spent_stays_spent_when_the_rate_changes",
+        edge="test_queue_controls::test_a_limit_leaves_what_it_does_not_name",
         refusal="test_controls::test_what_makes_no_limit_is_refused",
-        two="test_controls::test_two_changes_at_once_leave_the_lane_restricted",
+        two="test_queue_controls::test_two_limits_of_one_domain_at_once_both_stand",
     ),
     "queue_unlimit": Cover(
         rule="test_controls::test_a_lane_is_restricted_while_anything_holds_it_back",
-        edge="test_controls::test_two_changes_at_once_leave_the_lane_restricted",
+        edge="test_controls::test_a_lane_is_restricted_while_anything_holds_it_back",
         refusal="test_controls::test_what_makes_no_limit_is_refused",
-        two="test_controls::test_two_changes_at_once_leave_the_lane_restricted",
+        two="test_queue_controls::test_of_two_who_lift_one_limit_at_once_the_second_is_told",
     ),
     "queue_fair": Cover(
         rule="test_controls::test_domains_take_turns_claim_by_claim",
         edge="test_controls::test_a_lane_is_restricted_while_anything_holds_it_back",
         refusal="test_controls::test_what_makes_no_limit_is_refused",
-        two=Nothing("works under the lane's lock, which queue_hold_lane took"),
+        two="test_queue_controls::test_a_lane_stays_restricted_when_turns_end_while_a_limit_begins",
     ),
     "tasks_age": Cover(
         rule="test_ageing::test_a_task_rises_one_level_per_age",
-        edge="test_ageing::test_ten_is_never_reached_by_waiting",
+        edge="test_queue_controls::test_ageing_takes_no_more_than_its_limit_of_all_lanes",
         refusal="test_ageing::test_an_age_must_be_a_time",
         two="test_ageing::test_a_row_that_others_lock_is_left_alone",
     ),
     "task_held_back_by": Cover(
         rule="test_keys::test_a_waiting_task_says_what_holds_it_back",
-        edge="test_keys::test_a_waiting_task_says_what_holds_it_back",
+        edge="test_queue_controls::test_what_holds_others_back_is_no_reason",
         refusal=TOTAL,
         two=READS,
     ),
     "task_holds_key": Cover(
-        rule="test_unique::test_a_key_is_taken_while_its_task_is_in_the_set",
+        rule="test_queue_controls::test_a_key_is_held_in_these_states_and_no_others",
         edge="test_unique::test_the_end_of_an_attempt_never_meets_a_taken_key",
         refusal=TOTAL,
         two=READS,

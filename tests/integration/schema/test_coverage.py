@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.integration.proof import counting, proven
-from tests.integration.schema.coverage import COVERED, TO_BE_COVERED, Nothing
+from tests.integration.schema.coverage import COVERED, Nothing
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -62,13 +62,11 @@ def cases(test: Any) -> set[str]:
     return {"-".join(parts) for parts in itertools.product(*axes)}
 
 
-def test_every_function_is_covered_or_waits_to_be(conn: Conn) -> None:
+def test_every_function_is_covered(conn: Conn) -> None:
     live = {row["name"] for row in conn.execute(OURS, [LOCKS])}
-    missing = live - set(COVERED) - TO_BE_COVERED
+    missing = live - set(COVERED)
     assert not missing, f"list their tests in tests/integration/schema/coverage.py: {missing}"
     assert set(COVERED) - live == set()
-    assert set(COVERED) & TO_BE_COVERED == set()
-    assert TO_BE_COVERED - live == set()
 
 
 def test_what_locks_is_tested_by_two_sessions(conn: Conn) -> None:

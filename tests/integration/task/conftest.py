@@ -44,7 +44,7 @@ def blocked(database_url: str) -> Iterator[Callable[[psycopg.Connection[Any]], N
     with psycopg.connect(database_url, autocommit=True) as watcher:
 
         def wait(conn: psycopg.Connection[Any]) -> None:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 30
             while time.monotonic() < deadline:
                 row = watcher.execute(
                     "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s",

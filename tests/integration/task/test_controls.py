@@ -77,7 +77,7 @@ def test_two_changes_at_once_leave_the_lane_restricted(
         lanes.unlimit_lane(conn, "queue", domain="a", actor="ann")
         second = aside(limit, other, domain="b", concurrency=1)
         blocked(other)
-    second.result(timeout=10)
+    second.result(timeout=30)
     assert is_restricted(conn)
 
 
@@ -166,6 +166,17 @@ def test_a_worker_s_types_and_domains_still_count(conn: Conn, worker: Worker) ->
     assert {row["type"] for row in worker.claim(9, types=["echo"])} == {"echo"}
 
 
+def test_a_domain_that_has_none_of_the_worker_s_types_takes_no_turn(
+    conn: Conn, worker: Worker
+) -> None:
+    for domain in "abc":
+        fill(conn, domain, 2, type_="other")
+    fill(conn, "d", 2)
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    assert domains(worker.claim(1, types=["echo"])) == {"d": 1}
+    assert domains(worker.claim(2, types=["echo"])) == {"d": 1}
+
+
 def test_lanes_are_limited_apart(conn: Conn, worker: Worker) -> None:
     fill(conn, None, 3)
     fill(conn, None, 3, type_="graph")
@@ -216,6 +227,43 @@ def test_future_and_expired_tasks_get_no_turn(conn: Conn, worker: Worker) -> Non
     assert domains(worker.claim(9)) == {"b": 1}
 
 
+def test_domains_that_have_nothing_to_give_hide_no_others(conn: Conn, worker: Worker) -> None:
+    """However many there are, and however high their priority: a claim can ask only some of them."""
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    conn.execute(
+        "INSERT INTO tasks (type, domain, status, run_after)"
+        " SELECT 'echo', 'd' || to_char(n, 'FM0000'), 'queued', now() + interval '1 day'"
+        " FROM generate_series(1, 1200) AS n"
+    )
+    fill(conn, "z", 1)
+    fill(conn, "a", 1, priority=3)
+    taken = [domains(worker.claim(10)) for _ in range(4)]
+    assert taken[0] == {"a": 1}
+    assert sum(taken, Counter[str | None]()) == {"a": 1, "z": 1}
+
+
+@pytest.mark.parametrize("last", [1, 700])
+def test_walks_of_several_priorities_leave_no_domain_out(
+    conn: Conn, worker: Worker, last: int
+) -> None:
+    """Each priority's walk is broken off elsewhere; the next claim goes on at the nearest."""
+    lanes.set_fair(conn, "queue", True, actor="ann")
+    conn.execute(
+        "INSERT INTO queue_turns (lane, kind, last_taken) VALUES ('queue', 'domain', %s)",
+        [f"d{last:04}"],
+    )
+    conn.execute(
+        "INSERT INTO tasks (type, domain, priority, status, run_after)"
+        " SELECT 'echo', 'd' || to_char(n, 'FM0000'), p.level, 'queued', now() + interval '1 day'"
+        " FROM generate_series(1, 1200) AS n CROSS JOIN (VALUES (9, 1), (3, 2)) AS p (level, step)"
+        " WHERE mod(n, p.step) = 0"
+    )
+    fill(conn, "d0550", 1, priority=9)
+    fill(conn, "d0005", 1, priority=3)
+    taken = sum((domains(worker.claim(10)) for _ in range(5)), Counter[str | None]())
+    assert taken == {"d0550": 1, "d0005": 1}
+
+
 def test_many_claims_at_once_never_exceed_a_limit(conn: Conn, database_url: str) -> None:
     fill(conn, "a", 200)
     fill(conn, "b", 200)
@@ -252,7 +300,7 @@ def test_claims_of_a_limited_lane_follow_each_other(
         assert len(worker.claim(2)) == 2
         second = aside(rival.claim, 9)
         blocked(other)
-    assert len(second.result(timeout=10)) == 1
+    assert len(second.result(timeout=30)) == 1
 
 
 def test_a_domain_that_another_claims_from_is_passed_by(

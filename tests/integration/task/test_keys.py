@@ -275,7 +275,7 @@ def test_the_lock_of_a_key_ends_with_the_claim(
     for n in range(20):
         keyed(conn, f"k{n}")
     both = [aside(worker.claim, 20), aside(rival.claim, 20)]
-    claimed = [row["id"] for one in both for row in one.result(timeout=10)]
+    claimed = [row["id"] for one in both for row in one.result(timeout=30)]
     claimed += ids(worker.claim(20))
     assert len(claimed) == len(set(claimed)) == 20
     locks = conn.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'").rowcount

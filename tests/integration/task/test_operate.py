@@ -191,6 +191,23 @@ def test_what_its_worker_ends_meanwhile_was_not_cancelled(
     )  # fmt: skip
 
 
+def test_what_another_cancels_meanwhile_was_not_cancelled_by_this_call(
+    conn: Conn,
+    other: Conn,
+    aside: Callable[..., Future[Any]],
+    blocked: Callable[[Conn], None],
+) -> None:
+    queued = new(conn)
+    with other.transaction():
+        service.cancel(other, [queued], actor="ann")
+        late = aside(service.cancel, conn, [queued], actor="bob")
+        blocked(conn)
+    (row,) = late.result(30)
+    assert (row["after"], row["changed"], row["error"]) == (
+        "cancelled", False, "it is cancelled already",
+    )  # fmt: skip
+
+
 def test_what_waits_for_one_that_stays_failed_stays_too(conn: Conn) -> None:
     first = new(conn, idempotency_key="k")
     second = new(conn, depends_on=(str(first),))

@@ -39,6 +39,8 @@ def fail(conn: Conn, count: int, error: str = "tool_error: no", type: str = "t")
         ("key 9f86d081884c7d65 and 0xdeadbee1 differ", "key <id> and <id> differ"),
         ("the facade was defaced", "the facade was defaced"),
         ("line 1\nTraceback of 5", "line <n>"),
+        ("\n \tno disk 1\n", "no disk <n>"),
+        (" \n", "no error"),
         ("", "no error"),
         (None, "no error"),
     ],

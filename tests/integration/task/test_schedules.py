@@ -218,6 +218,25 @@ def test_the_history_keeps_the_last_thousand(conn: Conn, database_url: str) -> N
     assert found[-1]["outcome"] == "submitted"
 
 
+def test_keeping_the_history_short_does_not_look_for_the_limit_row_by_row(conn: Conn) -> None:
+    it = add(conn, ago=timedelta(minutes=1), type="t")
+    conn.execute(
+        "INSERT INTO task_schedule_fires (schedule_id, fire_at, outcome, actor)"
+        " SELECT %s, now() - make_interval(days => n), 'missed', 'ann' FROM generate_series(1, 1001) n",
+        [it],
+    )
+    parameters = due(conn)
+    with conn.transaction():
+        conn.execute(queries.fire_schedules, parameters)
+        row = conn.execute(
+            "SELECT idx_scan + seq_scan AS scans FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'task_schedule_fires'"
+        ).fetchone()
+    assert row is not None
+    assert row["scans"] < 20
+    assert len(fires(conn, it)) == 1000
+
+
 def test_a_paused_one_fires_nothing_and_resumes_from_now(conn: Conn, database_url: str) -> None:
     it = add(conn, ago=timedelta(minutes=2))
     parameters = due(conn)

@@ -30,6 +30,7 @@ def complaints(url: str) -> list[str]:
     return [f.detail for f in migrate.check(url) if not f.ok]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_up_alone_brings_it_to_the_head(
     blank_database_url: str, blank: Connection, program: Program, shape: str
@@ -274,7 +275,8 @@ def test_writers_go_on(blank_database_url: str) -> None:
     """The 10⁶ form, with the mark of 200 ms, is benchmarks/migrate.py; this one finds a lock held long."""
     measure: Callable[..., dict[str, Any]] = _benchmark().measure
     figures = measure(blank_database_url, LONG, "007")
-    assert figures["longest_ms"] < 1000, figures
+    # A busy machine lets single writes wait as well, also before.
+    assert figures["longest_ms"] < 1000 + 10 * figures["before_ms"], figures
 
 
 def _benchmark() -> Any:

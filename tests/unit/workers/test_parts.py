@@ -50,7 +50,7 @@ async def test_a_nudge_ends_a_sleep_and_one_before_it_prevents_it() -> None:
     await nudge.sleep(5)
     nudge()
     await nudge.sleep(5)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
     await nudge.sleep(0.01)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
-from tests.conftest import ROLE
+from tests.conftest import ROLE, create_database, drop_database
 from tests.integration.proof import counting, proven
 from tests.integration.schema.graph.conftest import add
 from tests.integration.task.conftest import rival, worker
@@ -21,9 +19,10 @@ __all__ = ["add", "rival", "worker"]
 EMPTY = """
 SET session_replication_role = replica;
 DELETE FROM task_depends_on_task; DELETE FROM task_owned_by_agent; DELETE FROM task_executed_by_organ;
-DELETE FROM task_schedules; DELETE FROM task_embedding_status; DELETE FROM tasks; DELETE FROM task_events;
+DELETE FROM task_schedules; DELETE FROM task_schedule_fires; DELETE FROM task_waits; DELETE FROM task_progress;
+DELETE FROM queue_controls; DELETE FROM queue_turns; DELETE FROM task_embedding_status; DELETE FROM tasks; DELETE FROM task_events;
 DELETE FROM task_outbox; DELETE FROM queue_waiters; DELETE FROM seedcore_settings;
-UPDATE queue_lanes SET paused = false, reason = NULL;
+UPDATE queue_lanes SET paused = false, reason = NULL, fair = false, restricted = false;
 DELETE FROM graph_embeddings_128; DELETE FROM graph_embeddings_1024; DELETE FROM graph_node_map;
 DELETE FROM agent_registry; DELETE FROM organ_registry; DELETE FROM artifact; DELETE FROM capability;
 DELETE FROM memory_cell; DELETE FROM model; DELETE FROM policy; DELETE FROM service; DELETE FROM skill;
@@ -43,18 +42,13 @@ def shared(
     server_url: str, template_database: str, _admin: psycopg.Connection[Any]
 ) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
     """URL of the module's database, and a superuser's connection to it."""
-    name = f"seedcore_functions_{uuid4().hex[:12]}"
-    _admin.execute(
-        sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-            *map(sql.Identifier, (name, ROLE, template_database))
-        )
-    )
+    name = create_database(_admin, template_database, prefix="seedcore_functions_")
     parts = urlsplit(server_url)
     host = parts.netloc.rpartition("@")[2]
     url = urlunsplit(parts._replace(netloc=f"{ROLE}:{ROLE}@{host}", path=f"/{quote(name)}"))
     with counting(url, server_url, _admin) as owner:
         yield url, owner
-    _admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    drop_database(_admin, name)
 
 
 @pytest.fixture

@@ -241,7 +241,7 @@ def test_backfill_stops_at_its_limit_and_goes_on(conn: Conn) -> None:
     assert one(conn, query, 12000) == 12000
     assert one(conn, query, 12000) == 8205
     # Nothing is analysed yet. Each id compared with all nodes so far is 200 million comparisons.
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 15
     assert one(conn, query, 12000) == 0
     assert nodes(conn, "task") == 20500
 
