@@ -65,7 +65,7 @@ def cases(test: Any) -> set[str]:
 def test_every_function_is_covered(conn: Conn) -> None:
     live = {row["name"] for row in conn.execute(OURS, [LOCKS])}
     missing = live - set(COVERED)
-    assert not missing, f"list their tests in tests/integration/schema/coverage.py: {missing}"
+    assert not missing, f"list their tests in tests/integration/schema/coverage/: {missing}"
     assert set(COVERED) - live == set()
 
 
