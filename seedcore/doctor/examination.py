@@ -14,7 +14,17 @@ from seedcore.config import Loaded, Settings
 from seedcore.db import actor
 from seedcore.db.connection import connect, is_embedded
 from seedcore.db.errors import translate
-from seedcore.doctor import claim, horizon, local, pooler, queue, schema, server, storage
+from seedcore.doctor import (
+    claim,
+    horizon,
+    local,
+    pooler,
+    queue,
+    registry,
+    schema,
+    server,
+    storage,
+)
 from seedcore.doctor.finding import LIMITS, Finding, Limits
 from seedcore.errors import ConfigError, NotMigrated, SeedcoreError, Unavailable, UsageError
 
@@ -25,7 +35,7 @@ LOCAL = ("config", "permissions", "disk")
 PLAIN = ("settings", "connections", "clock", "pooler", "migrations", "pgvector")
 MIGRATED = (
     "horizon", "bloat", "indexes", "autovacuum", "notifications", "claim", "stale", "backlog",
-    "lanes", "tools",
+    "lanes", "tools", "registry",
 )  # fmt: skip
 NAMES = (*LOCAL, "db", *PLAIN, *MIGRATED)
 
@@ -147,6 +157,7 @@ class _Examination:
             "backlog": lambda: queue.backlog(conn, settings, limits),
             "lanes": lambda: queue.lanes(conn),
             "tools": lambda: queue.tools(conn, settings),
+            "registry": lambda: registry.check(conn, settings),
         }
 
     def _connected(self) -> tuple[Conn | None, Finding]:
