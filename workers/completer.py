@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _IDLE_FLUSH_S = 0.002
 _ERROR_SHOWN = 300
+_LOCKED_S = 2.0
+"""How long a write waits whose row somebody keeps locked; claims and other writes go on meanwhile."""
 _TRIP_CHARS = 16 * 1024 * 1024
 """Results that one round trip carries."""
 _FULL_CHARS = 64 * 1024 * 1024
@@ -122,6 +124,7 @@ class Completer:
         self._notes: deque[tuple[Note, asyncio.Future[bool]]] = deque()
         self._returned: deque[Lease] = deque()
         self._asked: deque[tuple[Held, Outcome | None]] = deque()
+        self._locked: deque[tuple[float, Shipment]] = deque()
         self._chars = 0
         self._oldest_at = 0.0
         self._one_by_one = 0
@@ -129,11 +132,14 @@ class Completer:
 
     def __len__(self) -> int:
         """Count what waits to be written."""
-        return len(self._finished) + len(self._notes) + len(self._returned) + len(self._asked)
+        waiting = len(self._finished) + len(self._notes) + len(self._returned) + len(self._asked)
+        return waiting + sum(len(shipment) for _, shipment in self._locked)
 
     @property
     def next_finished(self) -> int:
         """How many held tasks the next round trip will settle, at least."""
+        if self._locked and self._locked[0][0] <= time.monotonic():
+            return 0
         if self._chars > _TRIP_CHARS:
             return min(len(self._finished), 1)
         return min(len(self._finished), 1 if self._one_by_one else self._most)
@@ -234,6 +240,10 @@ class Completer:
 
     def due_in_s(self) -> float:
         """Return the seconds until it is time to write, if nothing else ends; infinity for never."""
+        locked_s = self._locked[0][0] - time.monotonic() if self._locked else math.inf
+        return min(locked_s, self._free_due_in_s())
+
+    def _free_due_in_s(self) -> float:
         if self._notes or self._returned or self._asked:
             return 0.0
         if not self._finished:
@@ -246,6 +256,9 @@ class Completer:
 
     def take(self) -> Shipment:
         """Take what the next round trip carries out of the buffer."""
+        if self._locked and self._locked[0][0] <= time.monotonic():
+            # Alone: it may be locked still.
+            return self._locked.popleft()[1]
         most = self._most
         if self._one_by_one > 0:
             self._one_by_one -= 1
@@ -274,15 +287,12 @@ class Completer:
         self._asked.extendleft(reversed(shipment.asked))
 
     def postpone(self, shipment: Shipment) -> None:
-        """Send a shipment again later, each write alone: one of its rows is locked by somebody."""
+        """Send a shipment again, each write alone, and the locked one later: somebody has its row."""
         if len(shipment) > 1:
             self.restore(shipment)
             self._one_by_one = len(shipment)
         else:
-            self._finished.extend(shipment.finished)
-            self._notes.extend(shipment.notes)
-            self._returned.extend(shipment.returned)
-            self._asked.extend(shipment.asked)
+            self._locked.append((time.monotonic() + _LOCKED_S, shipment))
 
     def refused(self, shipment: Shipment, error: str) -> None:
         """Deal with a shipment that the database will not have, whatever the connection.

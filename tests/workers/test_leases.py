@@ -172,6 +172,10 @@ def test_a_row_that_somebody_keeps_locked_does_not_hold_up_the_others(
     with psycopg.connect(database_url) as other:
         other.execute("SELECT FROM tasks WHERE id = %s FOR UPDATE", (locked,))
         until(lambda: all(task(id_)["status"] == "completed" for id_ in free), timeout=15)
+        # Nor does it keep the worker from new ones, however often its own is tried again.
+        for _ in range(2):
+            later = submit("test.nap", seconds=0)
+            until(lambda later=later: task(later)["status"] == "completed", timeout=15)
         assert task(locked)["status"] == "running"
     until(lambda: task(locked)["status"] == "completed", timeout=15)
 
