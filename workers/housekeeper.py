@@ -15,6 +15,7 @@ from workers.ledger import Fate, Held
 from workers.metrics import resident_bytes
 from workers.options import silence_s
 from workers.parts import Parts
+from workers.prefetch import SURPLUS_S
 from workers.renewer import SAFE_SHARE
 
 log = logging.getLogger(__name__)
@@ -143,6 +144,8 @@ class Housekeeper:
         if ttl_s is None:
             return
         waited = parts.runner.take_ready(before=now - ttl_s)
+        # Claimed while runs were thought to be short; other workers may have nothing to do.
+        waited += parts.runner.take_surplus(parts.prefetch.now, before=now - SURPLUS_S)
         for held in waited:
             parts.completer.give_back(held)
         if waited:

@@ -12,6 +12,8 @@ _MOST = 1000
 _AHEAD_S = 0.25
 """Work that is enough to cover the way to the database; more would only be kept from other workers."""
 _LEASE_SHARE = 0.1
+SURPLUS_S = 1.0
+"""What is beyond `now` may wait so long before it is given back: four times what was meant to be held."""
 _BYTES = 32 * 1024 * 1024
 """Payloads that wait here at most."""
 _UP, _DOWN = 0.3, 0.02

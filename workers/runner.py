@@ -84,6 +84,19 @@ class Runner:
             waiting.append(self.ready.popleft())
         return waiting
 
+    def take_surplus(self, kept: int, before: float) -> list[Held]:
+        """Hand out what is ready beyond a number, the last ones first, for giving it back.
+
+        Args:
+            kept: How many stay beside those that have a free slot.
+            before: Only what was claimed before this `time.monotonic()`.
+        """
+        surplus: list[Held] = []
+        kept += self._concurrency - len(self.running)
+        while len(self.ready) > kept and self.ready[-1].claimed_at < before:
+            surplus.append(self.ready.pop())
+        return surplus
+
     def drop(self, held: Held) -> None:
         """Forget a task that has not started and is no longer ours."""
         if held.work is None:

@@ -27,6 +27,7 @@ def upgrade() -> None:
     for name, definition in indexes:
         ops.prepare_index(name, "tasks", definition)
     ops.run_sql("127_claim.sql")
+    ops.run_sql("127_give_back.sql")
     for name, definition in indexes:
         ops.swap_index(name, "tasks", definition)
     ops.run_sql("127_index_comments.sql")
@@ -38,6 +39,7 @@ def downgrade() -> None:
         ops.prepare_index(name, "tasks", definition)
     ops.run_sql("127_claim_floor.down.sql")
     ops.run_sql("120_claim.sql")
+    ops.run_sql("120_finish.sql")
     for name, definition in indexes:
         ops.swap_index(name, "tasks", definition)
     ops.run_sql("127_index_comments.down.sql")

@@ -40,7 +40,7 @@ SELECT id::text, status::text, extract(epoch FROM run_after - now())::float8
                            p_attempts => %(attempts)s::int[], p_default_max => %(default_max)s::int)
 
 -- give_back --
--- Return tasks that were not worked on; their attempt is not spent and they are due at once.
+-- Return tasks that were not worked on; their attempt is not spent and they keep their place.
 SELECT returned::text
   FROM tasks_give_back(p_owner => %(owner)s, p_ids => %(ids)s::uuid[],
                        p_attempts => %(attempts)s::int[], p_delay_s => 0,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seedcore.errors import ConfigError, UsageError
+from seedcore.errors import ConfigError, LockBusy, UsageError, WaitTimeout
 from seedcore_cli.app import group
 from seedcore_cli.commands.task.columns import STATUS
 from seedcore_cli.humanize import seconds
@@ -250,26 +250,35 @@ def _change(
     if domain == "":
         raise UsageError("--domain is empty; leave it out for the whole lane")
     with cli.connect() as conn:
-        if by_domain:
-            service.control_of(conn, lane, domain)  # an unknown lane needs no index
-            try:
-                if service.ensure_turns_index(conn):
-                    cli.note(
-                        f"built the index {service.TURNS_INDEX}, by which claims tell domains apart"
-                    )
-            except ConfigError as error:
-                cli.warn(
-                    f"without the index {service.TURNS_INDEX} claims are slow: {error.message}"
-                )
         with conn.transaction():
             before = service.control_of(conn, lane, domain)
             act(conn)
             after = service.control_of(conn, lane, domain)
-    row = {"lane": lane, "domain": domain}
-    row |= {"before": service.described(before), "after": service.described(after)}
-    cli.printer.one(row, CHANGED)
-    if before == after:
-        cli.note("unchanged")
+        row = {"lane": lane, "domain": domain}
+        row |= {"before": service.described(before), "after": service.described(after)}
+        cli.printer.one(row, CHANGED)
+        if before == after:
+            cli.note("unchanged")
+        if by_domain:
+            _ensure_turns_index(cli, conn)
+
+
+def _ensure_turns_index(cli: Cli, conn: Any) -> None:
+    """Build the index of turns after the change: that must not wait for other people's transactions."""
+    from seedcore.task import service
+
+    name = service.TURNS_INDEX
+    try:
+        if service.ensure_turns_index(conn):
+            cli.note(f"built the index {name}, by which claims tell domains apart")
+    except ConfigError as error:
+        cli.warn(f"without the index {name} claims are slow: {error.message}")
+    except (LockBusy, WaitTimeout) as error:
+        cli.warn(
+            f"without the index {name} claims are slow, and it could not be built now:"
+            f" {error.message}; once long transactions have ended, give the same command again"
+            " with --statement-timeout 0"
+        )
 
 
 def _words(lane: str, domain: str | None) -> str:

@@ -81,6 +81,22 @@ def test_domains_get_their_index_when_they_are_first_told_apart(cli: Invoke, con
     assert cli("migrate", "check").code == 0
 
 
+def test_a_pause_does_not_wait_for_the_index(cli: Invoke, conn: Conn) -> None:
+    """Building it waits for whoever writes; who pauses a domain is in a hurry."""
+    command = ("queue", "pause", "queue", "--domain", "d")
+    with conn.transaction():
+        conn.execute("LOCK TABLE tasks IN ROW EXCLUSIVE MODE")
+        hurried = cli(*command, "--statement-timeout", "0.3s")
+        assert hurried.code == 0
+        assert "could not be built now" in hurried.err
+        assert conn.execute("SELECT domain, paused FROM queue_controls").fetchall() == [
+            {"domain": "d", "paused": True}
+        ]
+    again = cli(*command)
+    assert "unchanged" in again.err
+    assert "built the index" in again.err
+
+
 BAD = [
     (("limit", "queue", "--rate", "0/s"), 2, "usage.arguments", "'0/s' lets nothing through"),
     (("limit", "queue", "--rate", "ten"), 2, "usage.arguments", "'ten' is not a rate"),

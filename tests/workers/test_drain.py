@@ -50,6 +50,20 @@ def test_what_finds_no_slot_in_time_goes_to_others(
     worker.end()
 
 
+def test_what_was_held_for_short_runs_is_not_kept_from_others_by_a_long_one(
+    start_worker: StartWorker, submit: Callable[..., str], task: Read
+) -> None:
+    submit("test.nap", seconds=60, p_priority=9)
+    waiting = [submit("test.nap", seconds=0.01) for _ in range(2)]
+    worker = start_worker("--concurrency", "1", "--drain-timeout", "0")
+    worker.wait_running()
+    # A tenth of the usual lease would be nine seconds.
+    until(lambda: all(task(one)["status"] == "retry" for one in waiting), timeout=6)
+    assert worker.wait_for("task.held_too_long")["count"] == 2
+    worker.signal(signal.SIGTERM)
+    worker.end()
+
+
 def test_work_is_cancelled_and_given_back_unspent_at_the_deadline(
     start_worker: StartWorker, submit: Callable[..., str], task: Read
 ) -> None:

@@ -47,8 +47,9 @@ def test_a_zombies_late_result_is_refused(
 ) -> None:
     # The tool holds the loop, so that the first thing after the stop is its result.
     contested = submit("test.freeze", seconds=1)
-    zombie = start_worker(env=SHORT_LEASE)
-    until(lambda: task(contested)["status"] == "running")
+    # It holds up the log as well, so the worker's start can't be waited for there.
+    zombie = start_worker(env=SHORT_LEASE, wait=False)
+    until(lambda: task(contested)["status"] == "running", timeout=40)
     zombie.signal(signal.SIGSTOP)
 
     other = start_worker("--index", "2", env=SHORT_LEASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -60,19 +61,36 @@ def test_a_floor_for_each_priority_is_asked_for(conn: Conn, count: int) -> None:
 
 
 def test_what_comes_back_comes_behind_every_floor(conn: Conn) -> None:
-    """Given back, retried, lapsed, requeued by hand: all are due anew, behind what was claimed."""
-    for _ in range(4):
+    """Retried, lapsed, requeued by hand: all are due anew, behind what was claimed."""
+    for _ in range(3):
         new(conn)
     other, worker = Worker(conn, "other"), Worker(conn)
-    back, retried, lapsed, failed = ids(other.claim(4, lease_s=0.001))
+    retried, lapsed, failed = ids(other.claim(3, lease_s=0.001))
     new(conn)
     (last,) = worker.claim(1)
-    other.give_back(back)
     other.fail(retried, delay_s=0)
     other.fail(failed, retryable=False)
     conn.execute("SELECT tasks_requeue(%s)", [[failed]])
     conn.execute("SELECT tasks_reap_expired()")
-    assert set(ids(worker.claim(9, behind=[last]))) == {back, retried, lapsed, failed}
+    assert set(ids(worker.claim(9, behind=[last]))) == {retried, lapsed, failed}
+
+
+def test_what_is_given_back_keeps_its_place(conn: Conn) -> None:
+    """Held by a worker that drains, it must not go behind a backlog that came after it."""
+    delayed = new(conn, run_after=datetime.now(UTC) - timedelta(hours=1))
+    first, second, third = (
+        new(conn, concurrency_key="k", concurrency_limit=None) for _ in range(3)
+    )
+    for _ in range(5):
+        new(conn)
+    other, worker = Worker(conn, "other"), Worker(conn)
+    assert ids(other.claim(2)) == [delayed, first]
+    assert other.give_back(first, delayed) == {first, delayed}
+    assert ids(worker.claim(2)) == [delayed, first]
+    worker.complete(first)
+    assert ids(worker.claim(1)) == [second]
+    worker.give_back(second, delay_s=60)
+    assert ids(worker.claim(1)) == [third]
 
 
 def test_a_task_that_waited_keeps_its_place_below_the_floor(conn: Conn) -> None:
