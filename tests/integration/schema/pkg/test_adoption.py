@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -50,7 +51,7 @@ CREATE TABLE pkg_rollout_events (
   id BIGSERIAL PRIMARY KEY,
   target TEXT NOT NULL,
   region TEXT NOT NULL DEFAULT 'global',
-  snapshot_id INT NOT NULL REFERENCES pkg_snapshots(id),
+  snapshot_id INT NOT NULL REFERENCES pkg_snapshots(id) ON DELETE RESTRICT,
   to_percent INT NOT NULL,
   created_at TIMESTAMPTZ NOT NULL DEFAULT now()
 );
@@ -67,13 +68,13 @@ INSERT INTO pkg_rollout_events (target, snapshot_id, to_percent) VALUES ('router
 
 
 @pytest.fixture
-def adopted(blank_database_url: str) -> psycopg.Connection[Any]:
+def adopted(blank_database_url: str) -> Iterator[psycopg.Connection[Any]]:
     migrate.up(blank_database_url, "012")
-    conn = psycopg.connect(blank_database_url, autocommit=True)
-    conn.execute(SEED.encode())
-    migrate.up(blank_database_url, "017")
-    migrate.up(blank_database_url)
-    return conn
+    with psycopg.connect(blank_database_url, autocommit=True) as conn:
+        conn.execute(SEED.encode())
+        migrate.up(blank_database_url, "017")
+        migrate.up(blank_database_url)
+        yield conn
 
 
 def test_tables_made_by_hand_are_adopted(adopted: psycopg.Connection[Any]) -> None:
