@@ -22,6 +22,7 @@ from seedcore.agent.registry import load as load_tools
 from seedcore.agent.reporting import ReportDesk
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
+from seedcore.db.whereabouts import Whereabouts
 from seedcore.errors import SeedcoreError, Unavailable
 from seedcore.registry.port import Instance
 from seedcore.registry.registered import instance_of
@@ -52,7 +53,6 @@ from workers.sdnotify import Notifier
 from workers.stop import Stop
 from workers.tally import Tally
 from workers.watchdog import Watchdog
-from workers.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 

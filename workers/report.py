@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 from seedcore.db.connection import redact
+from seedcore.db.whereabouts import Whereabouts
 from seedcore.telemetry import logs
 from workers.housekeeper import Housekeeper
 from workers.listener import Listener
 from workers.parts import Parts
-from workers.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 

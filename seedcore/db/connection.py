@@ -117,6 +117,7 @@ def connect(
     row_factory: RowFactory[Any] = dict_row,
     statement_timeout_s: float = 30.0,
     check_schema: bool = False,
+    text: str | None = None,
 ) -> psycopg.Connection[Any]:
     """Connect to the database in force.
 
@@ -127,13 +128,18 @@ def connect(
         row_factory: How rows look.
         statement_timeout_s: Longest statement, in seconds; 0 = no limit.
         check_schema: Refuse a database whose schema this program can't use.
+        text: The connection string, from whoever must not start an embedded server again that somebody
+            stopped; see `Whereabouts`. Default: that of the settings.
 
     Raises:
         Unavailable: It can't be reached, or refuses.
         NotMigrated: The schema is missing or too old, and `check_schema` was asked.
         ConfigError: See `conninfo`.
     """
-    conn = _connected(settings, application_name, autocommit, row_factory)
+    if text is not None:
+        conn = _open(text, autocommit, row_factory)
+    else:
+        conn = _connected(settings, application_name, autocommit, row_factory)
     try:
         # A server may also go away between the handshake and the first answer.
         with translated():

@@ -22,6 +22,7 @@ import psycopg
 
 from seedcore.config.loading import load
 from seedcore.config.settings import Settings
+from seedcore.db.whereabouts import Whereabouts
 from seedcore.errors import Conflict, SeedcoreError, Unavailable
 from seedcore.registry import store
 from seedcore.registry.identity import of_this_process
@@ -85,6 +86,7 @@ class RegistryClient:
         )
         named = cluster_epoch or self._settings.cluster_epoch
         self._wanted_epoch = epoch_id(str(named)) if named else None
+        self._where = Whereabouts(self._settings, f"seedcore registry {logical_id}")
         self._beat_s = self._settings.registry_beat_sec
         self._timeout_s = timeout_s
         self._may_beat, self._on_epoch, self._on_drain = may_beat, on_epoch, on_drain
@@ -313,9 +315,7 @@ class RegistryClient:
             from seedcore.db.connection import connect
 
             self._conn = connect(
-                self._settings,
-                application_name=f"seedcore registry {self.identity.logical_id}",
-                statement_timeout_s=self._timeout_s,
+                self._settings, statement_timeout_s=self._timeout_s, text=self._where()
             )
         return self._conn
 

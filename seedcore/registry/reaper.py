@@ -16,6 +16,7 @@ import psycopg
 
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
+from seedcore.db.whereabouts import Whereabouts
 from seedcore.errors import LockBusy, Refused
 from seedcore.registry.store import Row, fetch, queries
 
@@ -177,7 +178,7 @@ class Seat:
         self, settings: Settings, name: str, rules: Rules, *, purge_older_s: float
     ) -> None:
         self._settings = settings
-        self._name = name
+        self._where = Whereabouts(settings, name)
         self._purge_older_s = purge_older_s
         self._purge_at = 0.0
         self._conn: psycopg.Connection[Any] | None = None
@@ -191,7 +192,7 @@ class Seat:
             Unavailable: The database can't be reached, or is not migrated.
         """
         if self._conn is None or self._conn.closed:
-            self._conn = connect(self._settings, application_name=self._name, check_schema=True)
+            self._conn = connect(self._settings, check_schema=True, text=self._where())
         return self._conn
 
     def close(self) -> None:

@@ -33,7 +33,17 @@ class Whereabouts:
         Raises:
             SeedcoreError: It can't be told, or the embedded server does not start.
         """
-        is_stopped = self._server is not None and not self._server.layout.pid_file.exists()
-        if self.known is None or not is_stopped:
+        server = self._server
+        if self.known is None or server is None or _has_crashed(server):
             self.known = async_conninfo(self._settings, self._name)
         return self.known
+
+
+def _has_crashed(server: EmbeddedServer) -> bool:
+    """Tell whether the server is gone without having cleaned up.
+
+    One that is being stopped ends its sessions first, then removes its file, then ends; its clients
+    come back in between, and must not start it anew.
+    """
+    status = server.status()
+    return status.pid is None and server.layout.pid_file.exists()
