@@ -66,6 +66,10 @@ class Screen:
         """The lines of the last frame that was written whole."""
         parts = self.raw.decode("utf-8", "replace").split("\x1b[H")
         text = parts[-1]
+        # Shorter than the one before it: still being read, or the screen became smaller, and then
+        # the next one is as short.
+        if len(parts) > 1 and text.count("\n") < parts[-2].count("\n"):
+            text = parts[-2]
         return [line.rstrip() for line in _SEQUENCE.sub("", text).replace("\r", "").split("\n")]
 
     def wait(self, wanted: Callable[[list[str]], bool] | str, timeout_s: float = 20) -> list[str]:
