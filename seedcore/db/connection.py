@@ -16,6 +16,7 @@ from psycopg.rows import RowFactory, dict_row
 from seedcore.config.masking import mask_url
 from seedcore.config.settings import Settings
 from seedcore.db import actor, set_actor
+from seedcore.db.deadline import answers_within
 from seedcore.db.errors import translated
 from seedcore.errors import ConfigError, Unavailable
 
@@ -141,8 +142,8 @@ def connect(
     else:
         conn = _connected(settings, application_name, autocommit, row_factory)
     try:
-        # A server may also go away between the handshake and the first answer.
-        with translated():
+        # A server may also go away, or fall silent, between the handshake and the first answer.
+        with translated(), answers_within(conn, 2 * CONNECT_TIMEOUT_S):
             conn.execute(
                 "SELECT set_config('timezone', 'UTC', false), set_config('lock_timeout', %s, false),"
                 " set_config('statement_timeout', %s, false)",

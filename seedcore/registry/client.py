@@ -8,11 +8,12 @@ logs it once, tries again every beat, and stands in the registry again as soon a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,6 +23,7 @@ import psycopg
 
 from seedcore.config.loading import load
 from seedcore.config.settings import Settings
+from seedcore.db.deadline import answers_within
 from seedcore.db.whereabouts import Whereabouts
 from seedcore.errors import Conflict, SeedcoreError, Unavailable
 from seedcore.registry import store
@@ -260,10 +262,10 @@ class RegistryClient:
         return True
 
     def _register(self, *, adopt: bool = False) -> bool:
-        conn = self._connected()
-        if self._settings.auto_epoch and store.current_epoch(conn) is None:
-            store.ensure_epoch(conn, self._wanted_epoch or uuid4())
-        self._epoch = store.register(conn, self.identity, self._wanted_epoch, adopt=adopt)
+        with self._asking() as conn:
+            if self._settings.auto_epoch and store.current_epoch(conn) is None:
+                store.ensure_epoch(conn, self._wanted_epoch or uuid4())
+            self._epoch = store.register(conn, self.identity, self._wanted_epoch, adopt=adopt)
         self._status = InstanceStatus.STARTING
         log.info(
             "Registered",
@@ -276,14 +278,16 @@ class RegistryClient:
         return True
 
     def _move_to(self, status: InstanceStatus) -> bool:
-        accepted = store.set_status(self._connected(), self.instance_id, status)
+        with self._asking() as conn:
+            accepted = store.set_status(conn, self.instance_id, status)
         self._status = status if accepted else None
         return accepted
 
     def _beat(self) -> bool:
         if self._status is None:
             return self._settle() if self._keeps_beating else self._register()
-        answer = store.beat(self._connected(), self.instance_id)
+        with self._asking() as conn:
+            answer = store.beat(conn, self.instance_id)
         if answer.must_register:
             return self._register_again(epoch_moved=not answer.epoch_current)
         if answer.status is InstanceStatus.DRAINING and not self._is_draining:
@@ -309,6 +313,13 @@ class RegistryClient:
         return True
 
     # -- the connection -----------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _asking(self) -> Generator[psycopg.Connection[Any]]:
+        """Lend the connection, and end it when the server stays silent."""
+        conn = self._connected()
+        with answers_within(conn, 2 * self._timeout_s):
+            yield conn
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._conn is None or self._conn.closed:

@@ -108,12 +108,15 @@ class Engine:
                 prepare_threshold=None,
                 client_encoding="UTF8",
             )
-            if prepare:
-                await connection.execute(
-                    queries.limit_session,
-                    {"statement_ms": f"{timeout_s * 750:.0f}", "lock_ms": "2000"},
-                )
-        return cls(connection, owner, prepare=prepare, timeout_s=timeout_s)
+        engine = cls(connection, owner, prepare=prepare, timeout_s=timeout_s)
+        if prepare:
+            limits = {"statement_ms": f"{timeout_s * 750:.0f}", "lock_ms": "2000"}
+            try:
+                await engine._rows(queries.limit_session, limits)
+            except BaseException:
+                await engine.close()
+                raise
+        return engine
 
     async def close(self) -> None:
         """Close the connection; what it was doing is rolled back by the server."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from seedcore.db.deadline import answers_within
 from seedcore.db.errors import translated
 from seedcore.task.engine import attentive, queries
 from seedcore.task.exchange import Lease
@@ -65,7 +66,10 @@ class LeaseKeeper:
                         prepare_threshold=None,
                     )
                 # As in Sweeps: a worker that is stopped must not keep the rows from the reaper.
-                with self._connection.pipeline():
+                with (
+                    answers_within(self._connection, 2 * self._patience_s),
+                    self._connection.pipeline(),
+                ):
                     self._connection.execute(queries.limit_transaction, self._limits)
                     cursor = self._connection.execute(queries.renew, parameters)
                 rows = cursor.fetchall()
