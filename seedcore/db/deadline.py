@@ -6,6 +6,7 @@ something in between, a proxy or a pooler, that acknowledges every byte and pass
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -17,18 +18,25 @@ import psycopg
 
 
 @contextlib.contextmanager
-def answers_within(connection: psycopg.Connection[Any], seconds: float) -> Generator[None]:
+def answers_within(
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], seconds: float
+) -> Generator[None]:
     """End the connection when the statements of the block take longer, so that they fail.
 
-    The wait is in C, and no exception reaches it; but when another thread shuts the socket down, it ends.
+    The wait of a plain connection is in C, and no exception reaches it; but when another thread shuts
+    the socket down, it ends. An asynchronous one is told by its event loop.
 
     Args:
-        connection: Used by this thread only.
+        connection: Used by this thread, or this task, only.
         seconds: More than the statements may take by the server's own limits.
     """
-    timer = threading.Timer(seconds, _shut_down, [connection.pgconn.socket])
-    timer.daemon = True
-    timer.start()
+    number = connection.pgconn.socket
+    if isinstance(connection, psycopg.AsyncConnection):
+        timer = asyncio.get_running_loop().call_later(seconds, _shut_down, number)
+    else:
+        timer = threading.Timer(seconds, _shut_down, [number])
+        timer.daemon = True
+        timer.start()
     try:
         yield
     finally:

@@ -12,10 +12,13 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 from psycopg.rows import dict_row
 
+from seedcore.db.deadline import answers_within
 from seedcore.db.errors import translated
 from seedcore.task.engine import attentive, queries
 
 _LIMITS = {"statement_ms": "30000", "lock_ms": "2000"}
+_ANSWER_S = 45.0
+"""Longest wait for an answer: the statement's own limit, and some time on the way."""
 
 
 class Retained(NamedTuple):
@@ -153,13 +156,13 @@ class Sweeps:
 
     async def forget_waiters(self, older_s: float) -> int:
         """Delete wishes for notifications of workers that have not looked for so long."""
-        with translated():
+        with translated(), answers_within(self._connection, _ANSWER_S):
             cursor = await self._connection.execute(queries.forget_waiters, {"older_s": older_s})
             return cursor.rowcount
 
     async def queue_ages(self) -> dict[str, float]:
         """Return status → age of its oldest due task in seconds, 0 when there is none."""
-        with translated():
+        with translated(), answers_within(self._connection, _ANSWER_S):
             cursor = await self._connection.execute(queries.queue_ages)
             return {str(row[0]): float(row[1]) for row in await cursor.fetchall()}
 
@@ -167,7 +170,7 @@ class Sweeps:
         self, statement: LiteralString, parameters: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """Run one statement in a transaction of its own and return its rows."""
-        with translated():
+        with translated(), answers_within(self._connection, _ANSWER_S):
             async with self._connection.pipeline():
                 await self._connection.execute(queries.limit_transaction, _LIMITS)
                 cursor = self._connection.cursor(row_factory=dict_row)
@@ -187,7 +190,7 @@ class Sweeps:
     ) -> tuple[Any, ...] | None:
         # One message, one transaction that ends by itself: a worker that is stopped between two
         # messages would keep the duty's lock, and nobody would reap any more.
-        with translated():
+        with translated(), answers_within(self._connection, _ANSWER_S):
             async with self._connection.pipeline():
                 await self._connection.execute(queries.limit_transaction, _LIMITS)
                 cursor = await self._connection.execute(statement, parameters)

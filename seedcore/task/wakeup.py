@@ -8,8 +8,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from seedcore.db.deadline import answers_within
 from seedcore.db.errors import translated
 from seedcore.task.engine import attentive, queries
+
+_ANSWER_S = 10.0
 
 
 class Wakeups:
@@ -35,10 +38,11 @@ class Wakeups:
         """
         with translated():
             connection = await psycopg.AsyncConnection.connect(attentive(conninfo), autocommit=True)
-            cursor = await connection.execute(queries.notify_channel, {"fallback": channel})
-            row = await cursor.fetchone()
-            name = str(row[0]) if row else channel
-            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(name)))
+            with answers_within(connection, _ANSWER_S):
+                cursor = await connection.execute(queries.notify_channel, {"fallback": channel})
+                row = await cursor.fetchone()
+                name = str(row[0]) if row else channel
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(name)))
         return cls(connection)
 
     async def lanes(self) -> AsyncIterator[str]:

@@ -14,6 +14,7 @@ from seedcore.config.settings import Settings
 from seedcore.db import connection
 from seedcore.db.deadline import answers_within
 from seedcore.errors import Unavailable
+from seedcore.task import sweeps, wakeup
 from seedcore.task.engine import Engine
 from seedcore.task.exchange import Lease, Owner
 from seedcore.task.lease import LeaseKeeper
@@ -68,6 +69,23 @@ async def test_so_does_a_worker(silent: Silent) -> None:
     owner = Owner(id="w@1", logical_id="w", lease_s=60, max_attempts=3)
     with pytest.raises(Unavailable):
         await Engine.connect(silent(1), owner, timeout_s=0.2)
+
+
+async def test_so_do_its_watchdog_and_its_listener(
+    silent: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "_ANSWER_S", 0.2)
+    monkeypatch.setattr(wakeup, "_ANSWER_S", 0.2)
+    watchdog = await sweeps.Sweeps.connect(silent(1))
+    try:
+        with pytest.raises(Unavailable):
+            await watchdog.expire(10)
+        with pytest.raises(Unavailable):
+            await watchdog.queue_ages()
+    finally:
+        await watchdog.close()
+    with pytest.raises(Unavailable):
+        await wakeup.Wakeups.connect(silent(1), "tasks_new")
 
 
 def test_and_the_thread_that_renews_its_leases(silent: Silent) -> None:
