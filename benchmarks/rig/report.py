@@ -183,9 +183,9 @@ MARKS: list[Mark] = [
     ("6", "big drain ≥ 0.8 of the small", _get("big", "SeedCore", "to_small"), 0.8, True),
     ("7", "16 submitters: wake-ups on ≥ 0.9 of off", _ratio("submitters", "wake-ups on", "wake-ups off", "per_s"), 0.9, True),
     ("9", "idle worker ≤ 1 transaction/s", _get("idle", "SeedCore", "transactions_per_s"), 1, False),
-    ("10", "WAL without events ≤ 1.4 KB", _get("wal", "no events", "bytes_per_task"), 1_400, False),
-    ("10", "WAL with all events ≤ 2.1 KB", _get("wal", "events all", "bytes_per_task"), 2_100, False),
-    ("10", "WAL in the throughput profile ≤ 0.8 KB", _get("wal", "throughput profile", "bytes_per_task"), 800, False),
+    ("10", "WAL without events ≤ 1,400 bytes", _get("wal", "no events", "bytes_per_task"), 1_400, False),
+    ("10", "WAL with all events ≤ 2,100 bytes", _get("wal", "events all", "bytes_per_task"), 2_100, False),
+    ("10", "WAL in the throughput profile ≤ 800 bytes", _get("wal", "throughput profile", "bytes_per_task"), 800, False),
     ("memory", "last tenth ≤ 1.1 of the first", _get("memory", "SeedCore", "last_to_first"), 1.1, False),
 ]  # fmt: skip
 
