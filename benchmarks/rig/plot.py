@@ -34,7 +34,9 @@ def bars(results: list[dict[str, Any]], key: str, title: str, path: Path, *, log
     figure, axes = pyplot.subplots(figsize=(8, 0.6 + 0.32 * len(shown)))
     names = [name for name, _ in shown]
     drawn = axes.barh(names, [value for _, value in shown], color=[colour(n) for n in names])
-    axes.bar_label(drawn, fmt="{:,.4g}", padding=3, fontsize=8)
+    axes.bar_label(
+        drawn, fmt=lambda rate: f"{rate:,.{0 if rate >= 100 else 1}f}", padding=3, fontsize=8
+    )
     axes.set_title(title, fontsize=10, loc="left")
     axes.tick_params(labelsize=8)
     if log:
