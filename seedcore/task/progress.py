@@ -8,6 +8,7 @@ from typing import LiteralString
 
 import psycopg
 
+from seedcore.db.deadline import answers_within
 from seedcore.db.errors import translated
 from seedcore.db.sql import Queries
 from seedcore.task.engine import attentive, queries as session_queries
@@ -105,7 +106,10 @@ class ProgressStore:
                         prepare_threshold=None,
                     )
                 # One message, one transaction: a worker that is stopped must not keep rows locked.
-                with self._connection.pipeline():
+                with (
+                    answers_within(self._connection, 2 * self._patience_s),
+                    self._connection.pipeline(),
+                ):
                     self._connection.execute(session_queries.limit_transaction, self._limits)
                     cursor = self._connection.execute(statement, parameters)
                 return cursor.fetchall()

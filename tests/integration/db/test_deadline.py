@@ -18,6 +18,7 @@ from seedcore.task import sweeps, wakeup
 from seedcore.task.engine import Engine
 from seedcore.task.exchange import Lease, Owner
 from seedcore.task.lease import LeaseKeeper
+from seedcore.task.progress import ProgressStore
 from tests.silence import SilentProxy
 
 Silent = Callable[[int], str]
@@ -96,3 +97,13 @@ def test_and_the_thread_that_renews_its_leases(silent: Silent) -> None:
             keeper.renew([Lease("00000000-0000-7000-8000-000000000000", 1)])
     finally:
         keeper.close()
+
+
+def test_and_the_one_that_keeps_checkpoints(silent: Silent) -> None:
+    url = silent(1)
+    store = ProgressStore(lambda: url, "w@1", patience_s=0.1)
+    try:
+        with pytest.raises(Unavailable):
+            store.read("00000000-0000-7000-8000-000000000000")
+    finally:
+        store.close()
