@@ -103,7 +103,7 @@ def fill(url: str, count: int) -> None:
     """Make the table with two indexes and fill it like ours."""
     with psycopg.connect(url, autocommit=True) as conn:
         for statement in COPY_OF_TASKS.split(";"):
-            conn.execute(statement)  # type: ignore[arg-type] - constants above
+            conn.execute(statement.encode())
         conn.execute(
             "INSERT INTO bare (id, status, type, params)"
             " SELECT gen_random_uuid(), 'queued', 'bench', %s FROM generate_series(1, %s)",

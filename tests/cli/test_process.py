@@ -108,6 +108,7 @@ def test_a_closed_pipe_is_silent(tmp_path: Path) -> None:
 
 def test_a_full_disk_behind_the_output_is_one_clear_line(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
+        # Only Linux has a device that is always full.
         pytest.skip("no /dev/full")
     with Path("/dev/full").open("w") as full:
         done = run(

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 def pages(database_url: str) -> dict[str, str]:
     with psycopg.connect(database_url) as connection:
         if connection.info.server_version // 10_000 != reference.MAJOR:
+            # Each major version words its own definitions in another way.
             pytest.skip(f"only PostgreSQL {reference.MAJOR} writes it in these words")
         return reference.pages(connection)
 

@@ -236,6 +236,7 @@ def test_disk_that_takes_nothing_is_named(
     root.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", option, "tmpfs", str(root)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
+        # A container may forbid it even to root.
         pytest.skip("may not mount here")
     try:
         if option != "ro":
@@ -303,6 +304,7 @@ def test_ordinary_user_runs_it_as_themselves(folder: Path) -> None:
         if probe.returncode == 0:
             break
     else:
+        # An interpreter in root's home is out of reach for anybody else.
         pytest.skip("no Python that the user nobody can run with this checkout")
     done = subprocess.run(
         [python, "-W", "ignore", "-c", script, str(theirs)], **options, timeout=50, check=False

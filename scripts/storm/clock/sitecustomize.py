@@ -40,4 +40,4 @@ if OFFSET_S:
     time.time_ns = lambda: _real_time_ns() + int(OFFSET_S * 1_000_000_000)
     _Shifted.__name__ = _Shifted.__qualname__ = "datetime"
     _Shifted.__module__ = "datetime"
-    datetime.datetime = _Shifted  # type: ignore[misc]
+    datetime.datetime = _Shifted  # type: ignore[misc]  # replacing it is what this file is for

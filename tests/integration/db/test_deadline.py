@@ -29,6 +29,7 @@ def silent(database_url: str, home: Path) -> Iterator[Silent]:
     """Return the URL of the database behind a proxy that lets so many answers pass."""
     parts = conninfo_to_dict(database_url)
     if not str(parts.get("host", "")).startswith("/"):
+        # The proxy speaks Unix sockets, as the embedded server does; another server was asked for.
         pytest.skip("the server has no Unix socket here")
     made: list[SilentProxy] = []
 
