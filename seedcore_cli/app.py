@@ -40,6 +40,7 @@ COMMANDS: dict[str, LazyGroup] = {
         "queue", "Hold lanes and domains back, slow them down, order them.", "Everyday"
     ),
     "top": LazyGroup("top", "Watch the queue in the terminal.", "Everyday"),
+    "graph": LazyGroup("graph", "See and change the graph of what the cluster knows.", "Everyday"),
     "registry": LazyGroup(
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),
