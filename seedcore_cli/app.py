@@ -39,7 +39,9 @@ COMMANDS: dict[str, LazyGroup] = {
     "queue": LazyGroup(
         "queue", "Hold lanes and domains back, slow them down, order them.", "Everyday"
     ),
+    "fact": LazyGroup("fact", "Keep facts: what holds, what held, what is said of it.", "Everyday"),
     "top": LazyGroup("top", "Watch the queue in the terminal.", "Everyday"),
+    "graph": LazyGroup("graph", "See and change the graph of what the cluster knows.", "Everyday"),
     "registry": LazyGroup(
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),
