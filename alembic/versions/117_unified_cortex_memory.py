@@ -19,6 +19,7 @@ FILES = (
     "117_views.sql",
     "117_status.sql",
     "117_search.sql",
+    "117_lexical.sql",
 )
 
 INDEXES = (

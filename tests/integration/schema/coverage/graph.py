@@ -185,6 +185,12 @@ COVERED: dict[str, Cover] = {
         refusal="test_embedding_status::test_only_the_owner_finishes_and_only_once",
         two="test_memory::test_an_owner_whose_vector_is_being_taken_waits_and_is_told",
     ),
+    "lexemes_query": Cover(
+        rule="test_lexical::test_any_stem_of_a_question_is_enough",
+        edge="test_lexical::test_a_question_of_stop_words_alone_asks_nothing",
+        refusal=TOTAL,
+        two=READS,
+    ),
     "unified_cortex_semantic_search": Cover(
         rule="test_search::test_hits_come_best_first_down_to_the_threshold",
         edge="test_search::test_similarity_is_a_number_for_vectors_and_queries_of_any_length",
