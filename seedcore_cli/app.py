@@ -29,7 +29,7 @@ class LazyGroup(NamedTuple):
 
 
 COMMON = "Common options"
-PANELS = ("Everyday", "Cluster", "Setup")
+PANELS = ("Everyday", "Cluster", "Policy", "Setup")
 
 COMMANDS: dict[str, LazyGroup] = {
     "task": LazyGroup(
@@ -46,6 +46,7 @@ COMMANDS: dict[str, LazyGroup] = {
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
+    "pkg": LazyGroup("pkg", "Write, test, promote and roll out policy.", "Policy"),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),
     "doctor": LazyGroup(
