@@ -233,6 +233,35 @@ class Settings:
         15.0, "pause between passes of the registry's reaper", unit="s", least=0.05
     )
 
+    # Embeddings
+    text_encoder: str = setting(
+        "auto",
+        "text encoder: auto = the endpoint if one is configured, else offline; offline = lsa once it is "
+        "fitted, else hash",
+        choices=("auto", "http", "offline", "lsa", "hash"),
+    )
+    nim_retrieval_base_url: str | None = setting(
+        None,
+        "OpenAI-compatible endpoint for embeddings, without /v1; empty = none",
+        project=False,
+    )
+    nim_retrieval_model: str = setting(
+        "nvidia/nv-embedqa-e5-v5", "model that the endpoint is asked for"
+    )
+    nim_retrieval_dim: int = setting(
+        1024, "dimensions that the endpoint's model gives", least=1, most=1024
+    )
+    nim_retrieval_api_key: str | None = setting(
+        None, "key that the endpoint asks for", secret=True, project=False
+    )
+    nim_retrieval_api_key_file: str | None = setting(
+        None, "file that holds the endpoint's key", project=False
+    )
+    nim_retrieval_batch: int = setting(32, "texts in one call of the endpoint", least=1, most=2048)
+    nim_retrieval_timeout_s: float = setting(
+        30.0, "longest wait for one answer of the endpoint", unit="s", least=0.01
+    )
+
     # Health and logs
     health_addr: str | None = setting(
         None,
