@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seedcore.agent.executor import Executor
+from seedcore.agent.executor import TaskExecutor
 from seedcore.config.settings import Settings
 from seedcore.registry.port import Instance
 from seedcore.task.exchange import Owner
@@ -32,7 +32,7 @@ class Parts:
     options: Options
     owner: Owner
     instance: Instance
-    executor: Executor
+    executor: TaskExecutor
     ledger: Ledger
     prefetch: Prefetch
     runner: Runner
