@@ -40,6 +40,9 @@ COMMANDS: dict[str, LazyGroup] = {
         "queue", "Hold lanes and domains back, slow them down, order them.", "Everyday"
     ),
     "top": LazyGroup("top", "Watch the queue in the terminal.", "Everyday"),
+    "agent": LazyGroup(
+        "agent", "Start agents, here or on a Ray cluster, see how they do, stop them.", "Cluster"
+    ),
     "registry": LazyGroup(
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),

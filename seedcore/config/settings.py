@@ -223,6 +223,20 @@ class Settings:
         15.0, "pause between passes of the registry's reaper", unit="s", least=0.05
     )
 
+    # Agents
+    agent_max_idle_s: float = setting(
+        3600.0, "idleness after which an agent counts as archived", unit="s", least=0.1
+    )
+    tier0_discovery: str = setting(
+        "registry",
+        "how agents are found: ray = only by asking the cluster (or this process), hybrid = in the"
+        " registry and there, registry = there only when the registry names none",
+        choices=("ray", "hybrid", "registry"),
+    )
+    tier0_attach_actors: str = setting(
+        "", "Ray actors to attach beside those that are found, comma-separated"
+    )
+
     # Health and logs
     health_addr: str | None = setting(
         None,
