@@ -29,7 +29,7 @@ class LazyGroup(NamedTuple):
 
 
 COMMON = "Common options"
-PANELS = ("Everyday", "Cluster", "Setup")
+PANELS = ("Everyday", "Cluster", "Policy", "Setup")
 
 COMMANDS: dict[str, LazyGroup] = {
     "task": LazyGroup(
@@ -39,14 +39,17 @@ COMMANDS: dict[str, LazyGroup] = {
     "queue": LazyGroup(
         "queue", "Hold lanes and domains back, slow them down, order them.", "Everyday"
     ),
+    "fact": LazyGroup("fact", "Keep facts: what holds, what held, what is said of it.", "Everyday"),
     "top": LazyGroup("top", "Watch the queue in the terminal.", "Everyday"),
     "agent": LazyGroup(
         "agent", "Start agents, here or on a Ray cluster, see how they do, stop them.", "Cluster"
     ),
+    "graph": LazyGroup("graph", "See and change the graph of what the cluster knows.", "Everyday"),
     "registry": LazyGroup(
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
+    "pkg": LazyGroup("pkg", "Write, test, promote and roll out policy.", "Policy"),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),
     "doctor": LazyGroup(

@@ -170,3 +170,27 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION task_add_dependency(UUID, UUID, BOOLEAN) IS 'lets src, which must not have started, wait for dst; false when it already does; refuses cycles';
+
+CREATE OR REPLACE FUNCTION task_remove_dependency(p_src UUID, p_dst UUID) RETURNS BOOLEAN
+LANGUAGE plpgsql
+SET search_path = public, pg_temp, seedcore_engine AS $$
+DECLARE
+    v_src tasks;
+BEGIN
+    -- The dependency first, like everybody who locks both.
+    PERFORM FROM tasks WHERE id = p_dst FOR SHARE;
+    SELECT * INTO v_src FROM tasks WHERE id = p_src FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no task %', p_src USING ERRCODE = 'SC404', DETAIL = 'task.not_found';
+    END IF;
+    DELETE FROM task_depends_on_task WHERE src_task_id = p_src AND dst_task_id = p_dst;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF v_src.status = 'created' AND v_src.auto_release THEN
+        PERFORM tasks_release_dependants(ARRAY(SELECT tasks_settle_waiting(ARRAY[p_src])));
+    END IF;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION task_remove_dependency(UUID, UUID) IS 'lets src wait for dst no longer, and queues it if it waits for nothing else; false when it did not wait';

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
@@ -120,6 +120,7 @@ class Executor:
         cancelled: Flag | None = None,
         settling: Settling | None = None,
         desk: ReportDesk | None = None,
+        left_running: Callable[[asyncio.Future[Any]], None] | None = None,
     ) -> Outcome:
         """Run one attempt.
 
@@ -135,6 +136,8 @@ class Executor:
             cancelled: Set when nobody waits for the outcome any more.
             settling: The lease, for a tool that completes the task by itself.
             desk: Takes what this attempt's tools report. Default: the executor's own.
+            left_running: Called when a plain function goes on in its thread although the attempt
+                ends, with what is done when it returns.
 
         Returns:
             The outcome; whatever a tool does ends in one.
@@ -162,6 +165,7 @@ class Executor:
                 record=attempt,
                 settling=settling,
                 runs_in=self._runs_in,
+                left_running=left_running,
             )
             for index, request in enumerate(requests):
                 if cancelled is not None and cancelled.is_set():

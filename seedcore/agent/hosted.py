@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from seedcore.agent import envelope, selection
 from seedcore.agent.attempt import ClaimedTask, OnProgress, Outcome
@@ -56,6 +58,7 @@ class HostedExecutor:
         on_progress: OnProgress | None = None,
         cancelled: Flag | None = None,
         settling: Settling | None = None,
+        left_running: Callable[[asyncio.Future[Any]], None] | None = None,
     ) -> Outcome:
         """Run one attempt in the agent that suits best; see `Executor.run`."""
         agent = self._chosen(Wanted.of(task.params))
@@ -68,6 +71,7 @@ class HostedExecutor:
             cancelled=cancelled,
             settling=settling,
             desk=self._desk,
+            left_running=left_running,
         )
 
     def _chosen(self, wanted: Wanted) -> RayAgent | None:

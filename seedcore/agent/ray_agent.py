@@ -25,6 +25,7 @@ from seedcore.agent.envelope import RunsIn
 from seedcore.agent.executor import Executor, time_limit
 from seedcore.agent.naming import GENERALIST, checked_id
 from seedcore.agent.registry import ToolRegistry, load as load_tools
+from seedcore.agent.reporting import ReportDesk
 from seedcore.agent.state import AgentState, Lifecycle, Performance
 from seedcore.config.settings import Settings
 
@@ -283,7 +284,8 @@ class RayAgent:
         on_progress: OnProgress | None = None,
         cancelled: Flag | None = None,
         settling: Settling | None = None,
-        desk: Any = None,
+        desk: ReportDesk | None = None,
+        left_running: Callable[[asyncio.Future[Any]], None] | None = None,
     ) -> Outcome:
         """Run one attempt in this process; see `Executor.run`. It waits for one of `capacity` places."""
         if deadline is None:
@@ -299,6 +301,7 @@ class RayAgent:
                     cancelled=cancelled,
                     settling=settling,
                     desk=desk,
+                    left_running=left_running,
                 )
         finally:
             self._begun -= 1

@@ -203,6 +203,16 @@ class Settings:
         project=False,
     )
 
+    # Ray
+    ray_address: str | None = setting(
+        None,
+        "Ray cluster for agents and encoders: HOST:PORT, ray://HOST:PORT or auto; empty = none",
+        project=False,
+    )
+    ray_namespace: str = setting(
+        "seedcore-dev", "namespace of the actors on Ray", "SEEDCORE_NS", "RAY_NAMESPACE"
+    )
+
     # Registry
     enable_runtime_registry: bool = setting(True, "report to the runtime registry")
     registry_beat_sec: float = setting(
@@ -235,6 +245,35 @@ class Settings:
     )
     tier0_attach_actors: str = setting(
         "", "Ray actors to attach beside those that are found, comma-separated"
+    )
+
+    # Embeddings
+    text_encoder: str = setting(
+        "auto",
+        "text encoder: auto = the endpoint if one is configured, else offline; offline = lsa once it is "
+        "fitted, else hash",
+        choices=("auto", "http", "offline", "lsa", "hash"),
+    )
+    nim_retrieval_base_url: str | None = setting(
+        None,
+        "OpenAI-compatible endpoint for embeddings, without /v1; empty = none",
+        project=False,
+    )
+    nim_retrieval_model: str = setting(
+        "nvidia/nv-embedqa-e5-v5", "model that the endpoint is asked for"
+    )
+    nim_retrieval_dim: int = setting(
+        1024, "dimensions that the endpoint's model gives", least=1, most=1024
+    )
+    nim_retrieval_api_key: str | None = setting(
+        None, "key that the endpoint asks for", secret=True, project=False
+    )
+    nim_retrieval_api_key_file: str | None = setting(
+        None, "file that holds the endpoint's key", project=False
+    )
+    nim_retrieval_batch: int = setting(32, "texts in one call of the endpoint", least=1, most=2048)
+    nim_retrieval_timeout_s: float = setting(
+        30.0, "longest wait for one answer of the endpoint", unit="s", least=0.01
     )
 
     # Health and logs

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from seedcore.errors import UsageError
@@ -30,18 +31,37 @@ class Readable(Protocol):
         ...
 
 
-def read_lines(stream: Readable, *, max_bytes: int) -> Iterator[Line]:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads, for the hints of errors.
+
+    Args:
+        command: What to pipe lines into.
+        too_long: Error code of a line that is too long.
+        cure: What to do about it.
+    """
+
+    command: str = "seedcore task submit -f -"
+    too_long: str = "TI214"
+    cure: str = "store the bulk elsewhere and give its address, or raise SEEDCORE_PARAMS_MAX_BYTES"
+
+
+_TASKS: Final = Reader()
+
+
+def read_lines(stream: Readable, *, max_bytes: int, reader: Reader = _TASKS) -> Iterator[Line]:
     """Yield the documents of a stream; blank lines are left out, but count.
 
     Args:
         stream: NDJSON or one JSON array; the first character tells which.
         max_bytes: Longest document; a longer one is reported in its place, and skipped.
+        reader: Who reads.
 
     Raises:
         UsageError: It is no text that could hold JSON, but compressed or in another encoding.
     """
     block = stream.read(BLOCK_BYTES)
-    _refuse_other_kinds(block)
+    _refuse_other_kinds(block, reader)
     block = block.removeprefix(b"\xef\xbb\xbf")
     # Blank lines before the first document still count as lines.
     skipped = 0
@@ -49,9 +69,9 @@ def read_lines(stream: Readable, *, max_bytes: int) -> Iterator[Line]:
         skipped += block.count(b"\n")
         block = stream.read(BLOCK_BYTES)
     if block.lstrip(_SPACE).startswith(b"["):
-        yield from _array(stream, block.lstrip(_SPACE)[1:], max_bytes)
+        yield from _array(stream, block.lstrip(_SPACE)[1:], max_bytes, reader)
     else:
-        yield from _ndjson(stream, block, skipped, max_bytes)
+        yield from _ndjson(stream, block, skipped, max_bytes, reader)
 
 
 _COMPRESSED: Final = {
@@ -63,32 +83,32 @@ _COMPRESSED: Final = {
 }
 
 
-def _refuse_other_kinds(block: bytes) -> None:
+def _refuse_other_kinds(block: bytes, reader: Reader) -> None:
     """Name what is known by its first bytes; line by line it would only be so much garbage."""
     for magic, (name, command) in _COMPRESSED.items():
         if block.startswith(magic):
             raise UsageError(
                 f"the input is compressed with {name}; lines of JSON are read as plain text",
                 code="bulk.compressed",
-                hint=f"{command} | seedcore task submit -f -",
+                hint=f"{command} | {reader.command}",
             )
     if block.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in block[:2]:
         raise UsageError(
             "the input is UTF-16; lines of JSON are read as UTF-8",
             code="bulk.encoding",
-            hint="iconv -f UTF-16 -t UTF-8 FILE | seedcore task submit -f -",
+            hint=f"iconv -f UTF-16 -t UTF-8 FILE | {reader.command}",
         )
 
 
-def _too_long(max_bytes: int, what: str) -> UsageError:
+def _too_long(max_bytes: int, what: str, reader: Reader) -> UsageError:
     return UsageError(
-        f"the {what} is longer than {max_bytes} bytes",
-        code="TI214",
-        hint="store the bulk elsewhere and give its address, or raise SEEDCORE_PARAMS_MAX_BYTES",
+        f"the {what} is longer than {max_bytes} bytes", code=reader.too_long, hint=reader.cure
     )
 
 
-def _ndjson(stream: Readable, block: bytes, number: int, max_bytes: int) -> Iterator[Line]:
+def _ndjson(
+    stream: Readable, block: bytes, number: int, max_bytes: int, reader: Reader
+) -> Iterator[Line]:
     rest = b""
     is_long = False  # the line that `rest` began was too long and is being skipped
     while block:
@@ -98,19 +118,19 @@ def _ndjson(stream: Readable, block: bytes, number: int, max_bytes: int) -> Iter
             number += 1
             if is_long or len(line) > max_bytes:
                 is_long = False
-                yield number, _too_long(max_bytes, "line")
+                yield number, _too_long(max_bytes, "line", reader)
             elif line.strip(_SPACE):
                 yield number, line
         if len(rest) > max_bytes:
             rest, is_long = b"", True
         block = stream.read(BLOCK_BYTES)
     if is_long:
-        yield number + 1, _too_long(max_bytes, "line")
+        yield number + 1, _too_long(max_bytes, "line", reader)
     elif rest.strip(_SPACE):
         yield number + 1, rest
 
 
-def _array(stream: Readable, buffer: bytes, max_bytes: int) -> Iterator[Line]:
+def _array(stream: Readable, buffer: bytes, max_bytes: int, reader: Reader) -> Iterator[Line]:
     """Cut an array at the commas between its elements."""
     number = depth = 0
     start = scan = 0  # where the current element begins, and where to look on
@@ -132,7 +152,7 @@ def _array(stream: Readable, buffer: bytes, max_bytes: int) -> Iterator[Line]:
                 if token == b"," or number or element.strip(_SPACE):
                     number += 1
                     is_long = is_long or len(element) > max_bytes
-                    yield number, _too_long(max_bytes, "element") if is_long else element
+                    yield number, _too_long(max_bytes, "element", reader) if is_long else element
                 is_long = False
                 if token != b",":
                     yield from _after_array(stream, buffer[start:], number)

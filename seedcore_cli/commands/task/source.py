@@ -1,4 +1,4 @@
-"""Where lines of tasks come from."""
+"""Where lines come from: a file, or standard input."""
 
 from __future__ import annotations
 
@@ -31,13 +31,16 @@ class _AsItComes:
 
 
 @contextmanager
-def opened(name: str, before: Callable[[], None]) -> Generator[_AsItComes]:
+def opened(
+    name: str, before: Callable[[], None], command: str = "seedcore task submit"
+) -> Generator[_AsItComes]:
     """Open a file, or standard input for `-`.
 
     Args:
         name: Its path.
         before: Called before every read, such as `cli.printer.flush`: what was said about the lines so
             far should be seen while the next ones are awaited.
+        command: Whose help explains the lines.
 
     Raises:
         UsageError: It can't be opened, or standard input is a terminal.
@@ -46,7 +49,7 @@ def opened(name: str, before: Callable[[], None]) -> Generator[_AsItComes]:
         if sys.stdin is None or sys.stdin.isatty():
             raise UsageError(
                 "-f - reads standard input, which is a terminal",
-                hint="pipe lines of JSON in, or name a file; see seedcore task submit --help",
+                hint=f"pipe lines of JSON in, or name a file; see {command} --help",
             )
         yield _AsItComes(sys.stdin.buffer, before)
         return

@@ -103,6 +103,12 @@ COVERED: dict[str, Cover] = {
         refusal="test_dependencies::test_a_cycle_is_refused",
         two="test_queue_two_sessions::test_a_dependency_that_is_ending_is_seen_ended",
     ),
+    "task_remove_dependency": Cover(
+        rule="test_queue_two_sessions::test_a_dependency_is_taken_back_and_the_task_runs",
+        edge="test_queue_two_sessions::test_a_dependency_is_taken_back_and_the_task_runs",
+        refusal="test_queue_two_sessions::test_a_dependency_is_taken_back_and_the_task_runs",
+        two="test_queue_two_sessions::test_a_dependency_taken_back_while_it_ends_counts_once",
+    ),
     "tasks_hold_dependencies": Cover(
         rule="test_dependencies::test_lifting_a_hold_misses_no_end_of_a_dependency",
         edge="test_queue_functions::test_dependencies_inside_the_list_are_not_held",

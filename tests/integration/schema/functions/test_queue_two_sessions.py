@@ -160,6 +160,37 @@ def test_a_dependency_that_is_ending_is_seen_ended(
     assert status(conn, child) == "cancelled"
 
 
+def take_back(conn: Conn, src: UUID, dst: UUID) -> bool:
+    return value(conn, "SELECT task_remove_dependency(%s, %s)", [src, dst])
+
+
+def test_a_dependency_is_taken_back_and_the_task_runs(conn: Conn) -> None:
+    first, second = new(conn), new(conn)
+    child = new(conn, depends_on=(str(first), str(second)))
+    assert take_back(conn, child, first)
+    assert not take_back(conn, child, first)
+    assert status(conn, child) == "created"
+    assert take_back(conn, child, second)
+    assert status(conn, child) == "queued"
+    with pytest.raises(psycopg.Error) as refused:
+        take_back(conn, UUID(int=7), first)
+    assert code(refused.value) == ("SC404", "task.not_found")
+
+
+def test_a_dependency_taken_back_while_it_ends_counts_once(
+    conn: Conn, rival: Worker, aside: Aside, blocked: Blocked
+) -> None:
+    parent = new(conn)
+    child = new(conn, depends_on=(str(parent),))
+    rival.claim()
+    with rival.conn.transaction():
+        rival.fail(parent, retryable=False)
+        late = aside(take_back, conn, child, parent)
+        blocked(conn)
+    assert late.result(10)
+    assert status(conn, child) == "cancelled"  # it had failed before anybody took it back
+
+
 @pytest.mark.parametrize("call", ["queue_pause('queue', %s, 'x')", "queue_resume('queue', %s)"])
 def test_of_two_operators_at_once_the_later_one_stands(
     conn: Conn, other: Conn, worker: Worker, aside: Aside, blocked: Blocked, call: str

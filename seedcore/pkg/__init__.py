@@ -1,0 +1,1 @@
+"""Policy: snapshots of rules, stored, tested, promoted and rolled out."""

@@ -1,0 +1,1 @@
+"""What evaluates policy: three engines behind one interface, see `seedcore.pkg.engines.port`."""

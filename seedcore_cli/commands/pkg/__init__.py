@@ -1,0 +1,13 @@
+"""`seedcore pkg`. The order here is the order of the help."""
+
+from __future__ import annotations
+
+from seedcore_cli.commands.pkg import (  # isort: skip
+    folder,
+    snapshot,
+    difference,
+    promote,
+)
+from seedcore_cli.commands.pkg.group import app
+
+__all__ = ["app", "difference", "folder", "promote", "snapshot"]
