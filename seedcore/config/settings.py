@@ -276,8 +276,7 @@ class Settings:
     )
     tier0_discovery: str = setting(
         "registry",
-        "how agents are found: ray = only by asking the cluster (or this process), hybrid = in the"
-        " registry and there, registry = there only when the registry names none",
+        "where agents are looked for: ray = the cluster, hybrid = registry and cluster",
         choices=("ray", "hybrid", "registry"),
     )
     tier0_attach_actors: str = setting(
