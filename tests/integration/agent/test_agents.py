@@ -78,8 +78,8 @@ async def test_the_source_documents_example(quick: Settings, conn: Conn) -> None
             "my_agent",
             "vision_organ",
         )
-        row = conn.execute("SELECT organ_id FROM agent_member_of_organ").fetchall()
-        assert row == [{"organ_id": "vision_organ"}]
+        organs = "SELECT organ_id FROM agent_member_of_organ"
+        await until(lambda: conn.execute(organs).fetchall() == [{"organ_id": "vision_organ"}])
     finally:
         await agent.stop()
     assert logical_ids(quick) == []
