@@ -270,6 +270,19 @@ class Settings:
         15.0, "pause between passes of the registry's reaper", unit="s", least=0.05
     )
 
+    # Agents
+    agent_max_idle_s: float = setting(
+        3600.0, "idleness after which an agent counts as archived", unit="s", least=0.1
+    )
+    tier0_discovery: str = setting(
+        "registry",
+        "where agents are looked for: ray = the cluster, hybrid = registry and cluster",
+        choices=("ray", "hybrid", "registry"),
+    )
+    tier0_attach_actors: str = setting(
+        "", "Ray actors to attach beside those that are found, comma-separated"
+    )
+
     # Embeddings
     text_encoder: str = setting(
         "auto",
