@@ -26,7 +26,7 @@ from seedcore.db.whereabouts import Whereabouts
 from seedcore.errors import SeedcoreError, Unavailable
 from seedcore.registry.port import Instance
 from seedcore.registry.registered import instance_of
-from seedcore.runtime import Runtime
+from seedcore.runtime import Runtime, ray_session
 from seedcore.task import plan_guard
 from seedcore.task.engine import Engine
 from seedcore.task.exchange import Filter, Lease, Owner
@@ -34,6 +34,7 @@ from seedcore.task.lapsing import lapse
 from seedcore.task.lease import LeaseKeeper, Lost
 from seedcore.telemetry import logs
 from workers import options as rules
+from workers.agents import Agents
 from workers.claimer import Claimer
 from workers.completer import Completer
 from workers.drain import drain
@@ -123,7 +124,8 @@ class QueueWorker:
     ) -> None:
         self._settings = settings
         self._options = options
-        logical_id = f"queue@{socket.gethostname()}-{options.index}"
+        name = options.agents[0].agent_id if options.agents else options.index
+        logical_id = f"queue@{socket.gethostname()}-{name}"
         self._instance = instance or instance_of(
             settings,
             logical_id,
@@ -139,6 +141,7 @@ class QueueWorker:
             filter=Filter(list(options.types) or None, list(options.domains) or None),
         )
         self.is_stuck = False
+        self._agents: Agents | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = Stop()
         self._housekeeper: Housekeeper | None = None
@@ -149,7 +152,8 @@ class QueueWorker:
         logs.identify(worker=self._owner.logical_id, instance_id=self._owner.id)
         self._loop = asyncio.get_running_loop()
         runtime = None
-        if self._settings.dispatcher_executor == "ray":
+        # Agents that were asked to live here run the tasks themselves.
+        if self._settings.dispatcher_executor == "ray" and not self._options.agents:
             from seedcore.runtime import runtime_of
 
             runtime = await asyncio.to_thread(runtime_of, self._settings)
@@ -165,6 +169,8 @@ class QueueWorker:
             await parts.executor.start()
             await health.start()
             self._instance.start(health.address)
+            if self._agents is not None:
+                self._agents.begin(health.address)
             parts.renewer.start()
             watching: list[Any] = [parts.watchdog.run(), housekeeper.run()]
             if listener is not None:
@@ -186,19 +192,9 @@ class QueueWorker:
         desk = ReportDesk(
             self._conninfo, owner.id, checkpoint_max_bytes=settings.checkpoint_max_bytes
         )
-        executor: TaskExecutor
-        if runtime is None:
-            executor = Executor(load_tools(settings), settings, desk=desk)
-        else:
-            from seedcore.agent.cluster.executor import ClusterExecutor
-
-            executor = ClusterExecutor(
-                settings,
-                owner.id,
-                runtime,
-                conninfo=self._conninfo,
-                changed=lambda has_hosts: (gate.lift if has_hosts else gate.close)(Veto.NO_HOST),
-            )
+        executor = self._executor(
+            desk, runtime, has_hosts=lambda yes: (gate.lift if yes else gate.close)(Veto.NO_HOST)
+        )
         metrics.watch_calls(executor.calls)
         completer = Completer(
             ledger,
@@ -260,6 +256,30 @@ class QueueWorker:
         if settings.use_listen_notify:
             listener = Listener(self._conninfo, settings.tasks_notify_channel, claimer.wake)
         return parts, listener
+
+    def _executor(
+        self, desk: ReportDesk, runtime: Runtime | None, *, has_hosts: Callable[[bool], None]
+    ) -> TaskExecutor:
+        if runtime is not None:
+            from seedcore.agent.cluster.executor import ClusterExecutor
+
+            return ClusterExecutor(
+                self._settings,
+                self._owner.id,
+                runtime,
+                conninfo=self._conninfo,
+                changed=has_hosts,
+            )
+        tools = load_tools(self._settings)
+        if not self._options.agents:
+            return Executor(tools, self._settings, desk=desk)
+        self._agents = Agents(
+            self._options.agents,
+            self._settings,
+            tools,
+            all_draining=lambda: self._ask_to_stop("asked to drain"),
+        )
+        return self._agents.executor(desk)
 
     async def _wait_for_database(self, stop: Stop) -> None:
         """Connect once, check the schema, and keep trying while the database is not there yet."""
@@ -374,6 +394,8 @@ class QueueWorker:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
         await asyncio.to_thread(parts.renewer.stop)
+        if self._agents is not None:
+            await self._agents.end()
         if parts.claimer.is_declared and parts.link.is_up:
             try:
                 await parts.link.use(Engine.withdraw)
@@ -383,10 +405,7 @@ class QueueWorker:
         await parts.watchdog.close()
         await parts.link.close()
         await parts.executor.stop()
-        if self._settings.dispatcher_executor == "ray":
-            from seedcore.runtime import ray_session
-
-            await asyncio.to_thread(ray_session.disconnect)
+        await asyncio.to_thread(ray_session.disconnect)
         await health.stop()
         self._instance.dead()
         parts.metrics.up.set(0)

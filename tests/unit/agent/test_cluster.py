@@ -44,10 +44,24 @@ def runtime() -> LocalRuntime:
 
 
 @pytest.fixture
-async def executor(runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch) -> Any:
+def has_hosts() -> asyncio.Queue[bool]:
+    """What the executor said of its having hosts."""
+    return asyncio.Queue()
+
+
+@pytest.fixture
+async def executor(
+    runtime: LocalRuntime, has_hosts: asyncio.Queue[bool], monkeypatch: pytest.MonkeyPatch
+) -> Any:
     monkeypatch.setattr(host, "load", lambda _: ToolRegistry([add, once, until_stopped]))
     monkeypatch.setattr(host.ToolHost, "_try_database", lambda *_: None)
-    made = ClusterExecutor(Settings(ray_tool_hosts=2), "me", runtime, conninfo=lambda: "")
+    made = ClusterExecutor(
+        Settings(ray_tool_hosts=2),
+        "me",
+        runtime,
+        conninfo=lambda: "",
+        changed=has_hosts.put_nowait,
+    )
     await made.start()
     yield made
     await made.stop()
@@ -89,9 +103,7 @@ async def test_a_cancelled_attempt_stops_on_its_host_and_tells_when_it_has(
 ) -> None:
     left: list[asyncio.Future[Any]] = []
     running = asyncio.create_task(
-        executor.run(
-            adhoc_task("t.until_stopped", {}), cancelled=Flag(), left_running=left.append
-        )
+        executor.run(adhoc_task("t.until_stopped", {}), cancelled=Flag(), left_running=left.append)
     )
     await executor.run(adhoc_task("t.add", {"a": 1, "b": 2}))
     running.cancel()
@@ -101,11 +113,10 @@ async def test_a_cancelled_attempt_stops_on_its_host_and_tells_when_it_has(
 
 
 async def test_a_lost_host_is_told_and_replaced(
-    executor: ClusterExecutor, runtime: LocalRuntime
+    executor: ClusterExecutor, runtime: LocalRuntime, has_hosts: asyncio.Queue[bool]
 ) -> None:
-    runs = [
-        asyncio.create_task(executor.run(adhoc_task("t.until_stopped", {}))) for _ in range(2)
-    ]
+    assert await has_hosts.get()
+    runs = [asyncio.create_task(executor.run(adhoc_task("t.until_stopped", {}))) for _ in range(2)]
     await executor.run(adhoc_task("t.add", {"a": 1, "b": 2}))
     for name in runtime.list():
         handle = runtime.lookup(name)
@@ -117,12 +128,15 @@ async def test_a_lost_host_is_told_and_replaced(
     with pytest.raises(HostLost) as none_left:
         await executor.run(adhoc_task("t.add", {"a": 1, "b": 2}))
     assert not none_left.value.was_begun
-    while len(runtime.list()) < 2:
-        await asyncio.sleep(0.01)
+    assert not await has_hosts.get()
+    while not (await asyncio.wait_for(has_hosts.get(), 10)):
+        pass
 
 
 async def test_a_host_that_can_not_use_the_database_says_where_it_is() -> None:
     made = host.ToolHost(Settings(database_url="host=/nonexistent"), "me", logs_here=False)
-    with pytest.raises(Unavailable, match="the tools' host on .* can't use the database") as refused:
+    with pytest.raises(
+        Unavailable, match=r"the tools' host on .* can't use the database"
+    ) as refused:
         await made.ready()
     assert refused.value.code == "ray.no_database"
