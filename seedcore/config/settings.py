@@ -252,6 +252,23 @@ class Settings:
         30.0, "longest wait for one answer of the endpoint", unit="s", least=0.01
     )
 
+    # Language model
+    llm_base_url: str | None = setting(
+        None,
+        "OpenAI-compatible endpoint for chat completions, without /v1; empty = none",
+        project=False,
+    )
+    llm_model_fast: str | None = setting(None, "model that answers from sources", project=False)
+    llm_api_key: str | None = setting(
+        None, "key that this endpoint asks for", secret=True, project=False
+    )
+    llm_api_key_file: str | None = setting(
+        None, "file that holds the key of the language model", project=False
+    )
+    llm_timeout_s: float = setting(
+        60.0, "longest wait for an answer of the language model", unit="s", least=0.01
+    )
+
     # Health and logs
     health_addr: str | None = setting(
         None,
