@@ -14,9 +14,9 @@ class Options:
     """One run.
 
     Attributes:
-        once: End when nothing is due and nothing of its own runs.
+        once: End when nothing is due, but what is paused, and nothing of its own runs.
         until_empty: End when nothing is due, delayed or running anywhere in the lane.
-        timeout_s: Longest wait of `until_empty`, in seconds; None = no limit.
+        timeout_s: Longest time of a bounded run, in seconds; None = no limit.
         max_tasks: End after so many claims; 0 = no limit.
         types: Take only tasks of these types; empty = all.
         domains: Take only tasks of these domains; empty = all.
