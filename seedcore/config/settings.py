@@ -252,6 +252,32 @@ class Settings:
         30.0, "longest wait for one answer of the endpoint", unit="s", least=0.01
     )
 
+    # Policy
+    pkg_env: str = setting(
+        "prod",
+        "environment whose policy holds here",
+        choices=("prod", "staging", "dev"),
+    )
+    pkg_region: str = setting("global", "region of the lanes that this worker's tasks go by")
+    pkg_mode: str = setting(
+        "advisory",
+        "advisory: policy is followed where it can be; control: no task runs without its consent",
+        choices=("advisory", "control"),
+    )
+    pkg_timeout_s: float = setting(
+        2.0, "longest evaluation by Rego or WASM", unit="s", least=0.01, most=60
+    )
+    pkg_poll_s: float = setting(
+        1.0, "pause between looks whether a policy is active", unit="s", least=0.05, most=60
+    )
+    pkg_sample: float = setting(
+        0.1, "share of evaluations whose input is kept for a replay", least=0, most=1
+    )
+    max_plan_steps: int = setting(16, "tasks that one task may call for", least=1, most=1000)
+    max_plan_depth: int = setting(
+        3, "generations of tasks that call for tasks", least=1, most=20
+    )
+
     # Health and logs
     health_addr: str | None = setting(
         None,
