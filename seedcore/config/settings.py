@@ -203,6 +203,16 @@ class Settings:
         project=False,
     )
 
+    # Ray
+    ray_address: str | None = setting(
+        None,
+        "Ray cluster for agents and encoders: HOST:PORT, ray://HOST:PORT or auto; empty = none",
+        project=False,
+    )
+    ray_namespace: str = setting(
+        "seedcore-dev", "namespace of the actors on Ray", "SEEDCORE_NS", "RAY_NAMESPACE"
+    )
+
     # Registry
     enable_runtime_registry: bool = setting(True, "report to the runtime registry")
     registry_beat_sec: float = setting(
