@@ -14,8 +14,10 @@ from typing import Any, cast
 from seedcore.agent import envelope
 from seedcore.agent.executor import Executor, Outcome, time_limit
 from seedcore.config.settings import Settings
+from seedcore.pkg.enactment import Verdict
 from seedcore.telemetry import logs
 from workers.ledger import Fate, Held
+from workers.policy import TaskPolicy
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Runner:
         owner: Who holds the leases.
         may_start: Tells whether there is room for more outcomes.
         store_progress: Stores a document in the result of a running task, under the fence.
+        policy: Is asked about each task before it runs, while a policy is active; None = nobody is.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Runner:
         store_progress: StoreProgress,
         owner: str = "",
         may_start: Callable[[], bool] = lambda: True,
+        policy: TaskPolicy | None = None,
     ) -> None:
         self._executor = executor
         self._settings = settings
@@ -55,6 +59,8 @@ class Runner:
         self._store_progress = store_progress
         self._owner = owner
         self._may_start = may_start
+        self._policy = policy
+        self._must_consent = settings.pkg_mode == "control"
         self._concurrency = settings.dispatcher_concurrency
         self.ready: deque[Held] = deque()
         self.running: dict[tuple[str, int], Held] = {}
@@ -208,6 +214,28 @@ def _cut_off(held: Held, error_type: str, error: str) -> Outcome:
             held, "outcome_unknown", f"{error}; a call that is made at most once had begun"
         )
     return failure(held, error_type, error, retryable=True)
+
+
+def _handed_on(held: Held, verdict: Verdict) -> Outcome:
+    """Build the outcome of a task that has no work of its own: the tasks that policy called for do it."""
+    seconds = time.monotonic() - held.started_at
+    document = envelope.build(
+        task_id=held.task.id,
+        task_type=held.task.type,
+        attempt=held.task.attempts,
+        records=(),
+        started_at=time.time() - seconds,
+        latency_ms=round(seconds * 1000, 3),
+    )
+    document["decision_kind"], document["flow"], document["path"] = "planner", "escalated", "escalated"
+    document["payload"] = {
+        "plan_source": "pkg",
+        "snapshot_id": verdict.snapshot_id,
+        "children": list(verdict.children),
+    }
+    return Outcome(
+        success=True, envelope=document, document=json.dumps(document, ensure_ascii=False)
+    )
 
 
 def failure(held: Held, error_type: str, error: str, *, retryable: bool = False) -> Outcome:
