@@ -163,15 +163,21 @@ class Runner:
         if type(params) is not dict:
             return failure(held, "bad_payload", "params is not a JSON object")
         task.params = cast("dict[str, Any]", params)
-        limit = time_limit(task.params, self._settings)
-        deadline = held.started_at + limit
+        deadline = held.started_at + time_limit(task.params, self._settings)
         held.overdue_at = deadline + _GRACE_S
 
         async def keep(records: Sequence[envelope.Record]) -> bool:
             document = json.dumps(envelope.progress(task.id, records), ensure_ascii=False)
             return await self._store_progress(held, document)
 
-        return await self._executor.run(
+        verdict: Verdict | None = None
+        if self._policy is not None and self._policy.is_active:
+            verdict = await self._policy.consult(task)
+            refused = self._refused(held, verdict)
+            if refused is not None:
+                return refused
+            task.snapshot_id = verdict.snapshot_id
+        outcome = await self._executor.run(
             task,
             deadline=deadline,
             on_progress=keep,
@@ -179,6 +185,40 @@ class Runner:
             settling=_Settling(self._owner, held),
             left_running=held.left_running,
         )
+        if verdict is not None and verdict.children and outcome.error_type == "no_executor":
+            return _handed_on(held, verdict)
+        return outcome
+
+    def _refused(self, held: Held, verdict: Verdict) -> Outcome | None:
+        """Return the outcome of a task that policy stops; None when it may run."""
+        if not verdict.holds:
+            return failure(held, "lease_expired", "the lease was lost before policy could act")
+        if verdict.error is not None:
+            log.warning(
+                "Policy could not be evaluated",
+                extra={
+                    "event": "pkg.failed",
+                    "task_id": held.task.id,
+                    "snapshot_id": verdict.snapshot_id,
+                    "error": verdict.error,
+                },
+            )
+        if not self._must_consent:
+            return None
+        if verdict.error is not None:
+            said = f"policy could not be evaluated: {verdict.error}"
+            return failure(held, "policy_error", said, retryable=True)
+        if verdict.denied:
+            return failure(
+                held, "policy_denied", f"policy denies it (snapshot {verdict.snapshot_id})"
+            )
+        if not verdict.matched:
+            return failure(
+                held,
+                "policy_denied",
+                f"no rule of policy allows it (snapshot {verdict.snapshot_id})",
+            )
+        return None
 
     def _stopped(self, held: Held) -> Outcome | None:
         if held.fate is None:
@@ -227,7 +267,11 @@ def _handed_on(held: Held, verdict: Verdict) -> Outcome:
         started_at=time.time() - seconds,
         latency_ms=round(seconds * 1000, 3),
     )
-    document["decision_kind"], document["flow"], document["path"] = "planner", "escalated", "escalated"
+    document["decision_kind"], document["flow"], document["path"] = (
+        "planner",
+        "escalated",
+        "escalated",
+    )
     document["payload"] = {
         "plan_source": "pkg",
         "snapshot_id": verdict.snapshot_id,

@@ -284,9 +284,7 @@ class Settings:
         0.1, "share of evaluations whose input is kept for a replay", least=0, most=1
     )
     max_plan_steps: int = setting(16, "tasks that one task may call for", least=1, most=1000)
-    max_plan_depth: int = setting(
-        3, "generations of tasks that call for tasks", least=1, most=20
-    )
+    max_plan_depth: int = setting(3, "generations of tasks that call for tasks", least=1, most=20)
 
     # Health and logs
     health_addr: str | None = setting(

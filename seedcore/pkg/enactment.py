@@ -148,9 +148,7 @@ class Enactor:
         connection: Open, autocommit; replaced with `use` after a loss.
     """
 
-    def __init__(
-        self, settings: Settings, owner: str, connection: psycopg.Connection[Any]
-    ) -> None:
+    def __init__(self, settings: Settings, owner: str, connection: psycopg.Connection[Any]) -> None:
         self._settings = settings
         self._owner = owner
         self._conn = connection

@@ -79,8 +79,14 @@ SELECT e.id, e.task_id, e.created_at AS at, e.snapshot_id, s.version, e.outcome,
  LIMIT %(limit)s
 
 -- plan_of --
--- The plan of a task, with how its steps stand now.
-SELECT p.proto_plan AS plan, p.source, p.snapshot_id, p.created_at, s.version
+-- The plan of a task, and the snapshot that it was made under.
+SELECT p.proto_plan AS plan, p.source, p.snapshot_id, s.version, s.env::text AS env
   FROM task_proto_plan AS p
   LEFT JOIN pkg_snapshots AS s ON s.id = p.snapshot_id
  WHERE p.task_id = %(id)s::uuid
+
+-- states_of --
+-- How the tasks of a plan stand now; those that were purged are left out.
+SELECT t.id::text AS id, t.status::text AS status
+  FROM tasks AS t
+ WHERE t.id = ANY (%(ids)s::uuid[])

@@ -66,7 +66,9 @@ def _subtasks_match(wanted: list[Any], decision: Decision, *, is_ordered: bool) 
     if len(wanted) != len(left):
         return False
     # What says most is matched first, so that a bare name does not take what an object needs.
-    order = wanted if is_ordered else sorted(wanted, key=lambda e: (isinstance(e, str), canonical(e)))
+    order = (
+        wanted if is_ordered else sorted(wanted, key=lambda e: (isinstance(e, str), canonical(e)))
+    )
     for entry in order:
         for place, subtask in enumerate(left):
             if isinstance(entry, str):
@@ -93,9 +95,7 @@ def _contains(got: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
             return False
         below = got[key]
         if isinstance(value, Mapping) and isinstance(below, Mapping):
-            if not _contains(
-                cast("Mapping[str, Any]", below), cast("Mapping[str, Any]", value)
-            ):
+            if not _contains(cast("Mapping[str, Any]", below), cast("Mapping[str, Any]", value)):
                 return False
         elif not equal_json(below, value):
             return False

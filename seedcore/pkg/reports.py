@@ -29,7 +29,9 @@ def junit_xml(report: Report, name: str) -> str:
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>", head]
     for case in report.cases:
         where = case.fixture.where
-        file = "" if where is None else f" file={_quoted(where.path)} line={_quoted(where.line or 1)}"
+        file = (
+            "" if where is None else f" file={_quoted(where.path)} line={_quoted(where.line or 1)}"
+        )
         opening = (
             f"<testcase classname={_quoted(name)} name={_quoted(case.fixture.name)}{file}"
             f" time={_quoted(f'{case.ms / 1000:.6f}')}"

@@ -10,12 +10,12 @@ from seedcore.pkg.engines.native import merged
 
 ENVELOPES: Final = frozenset(
     {
-        "agent_behavior", "args", "chat", "cognitive", "correlation_id", "executor", "graph",
+        "agent_behavior", "args", "chat", "cognitive", "context", "correlation_id", "executor", "graph",
         "graph_op", "interaction", "multimodal", "risk", "routing", "signals", "tags", "tool_calls",
     }
 )  # fmt: skip
 """Members of params that mean something to the program; all others are arguments of the task's tool."""
-_UNSEEN: Final = frozenset({"signals", "tags", "pkg", "_router"})
+_UNSEEN: Final = frozenset({"context", "signals", "tags", "pkg", "_router"})
 
 
 def input_of(
@@ -30,13 +30,15 @@ def input_of(
     """Return what a policy is asked about a task, without facts, which are looked up.
 
     Tags are `params.tags` and `params.routing.routing_tags`; signals are `params.signals` and the drift
-    score; the context holds the rest, with the params as `context.params`.
+    score; the context is `params.context` with the task's own fields over it, and the params as
+    `context.params`.
     """
     routing = params.get("routing")
     more = cast("Mapping[str, Any]", routing).get("routing_tags") if _is_object(routing) else None
     tags = params.get("tags", [])
     if isinstance(tags, list) and isinstance(more, list):
         tags = [*cast("list[Any]", tags), *cast("list[Any]", more)]
+    given = params.get("context")
     signals = params.get("signals")
     if signals is None or _is_object(signals):
         signals = {"drift_score": drift_score, **cast("dict[str, Any]", signals or {})}
@@ -44,6 +46,7 @@ def input_of(
         "tags": tags,
         "signals": signals,
         "context": {
+            **(cast("Mapping[str, Any]", given) if _is_object(given) else {}),
             "type": type_,
             "domain": domain,
             "description": description,

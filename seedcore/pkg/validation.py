@@ -59,7 +59,9 @@ class Case:
         """Say in one line what is wrong."""
         if self.error is not None:
             return self.error
-        return "; ".join(f"{d['what']}: expected {d['expected']}, got {d['got']}" for d in self.diff)
+        return "; ".join(
+            f"{d['what']}: expected {d['expected']}, got {d['got']}" for d in self.diff
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +157,7 @@ def run(policy: Policy, *, timeout_s: float = TIMEOUT_S) -> Report:
                 cases.append(Case(fixture, (), ms, error.message))
                 continue
             fired.update(rule.name for rule in decision.rules)
-            cases.append(
-                Case(fixture, tuple(differences(fixture, decision)), decision.duration_ms)
-            )
+            cases.append(Case(fixture, tuple(differences(fixture, decision)), decision.duration_ms))
     finally:
         engine.close()
     return Report(policy.engine, tuple(cases), frozenset(fired), _rules(policy))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from seedcore_cli.commands.pkg import (  # isort: skip
     folder,
+    eval,
+    validate,
     snapshot,
     difference,
+    replay,
     promote,
 )
 from seedcore_cli.commands.pkg.group import app
 
-__all__ = ["app", "difference", "folder", "promote", "snapshot"]
+__all__ = ["app", "difference", "eval", "folder", "promote", "replay", "snapshot", "validate"]

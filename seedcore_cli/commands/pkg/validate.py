@@ -62,7 +62,9 @@ def validate(
     annotate: Annotated[
         Annotation | None,
         typer.Option(
-            "--format", metavar="github", help="Also write annotations for GitHub to standard error."
+            "--format",
+            metavar="github",
+            help="Also write annotations for GitHub to standard error.",
         ),
     ] = None,
 ) -> None:
@@ -77,7 +79,7 @@ def validate(
       seedcore pkg validate v1
       seedcore pkg validate --from house --junit policy.xml --format github
 
-    Exit codes: 1 the report can't be written; 3 a fixture failed, expects nothing, or too few rules
+    Exit codes: 2 the report can't be written; 3 a fixture failed, expects nothing, or too few rules
     fire; 4 there is no such snapshot or folder; 69 the engine is not installed.
     """
     from dataclasses import replace
