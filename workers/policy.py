@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
@@ -21,9 +21,6 @@ from seedcore.errors import SeedcoreError, Unavailable
 from seedcore.pkg.enactment import Asked, Enactor, Verdict
 from seedcore.task.exchange import ClaimedTask
 from workers.metrics import Metrics
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +76,7 @@ class PolicyDesk:
         self._active = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._connection: Connection[object] | None = None
+        self._connection: Any = None
         self._enactor: Enactor | None = None
 
     @property

@@ -271,7 +271,7 @@ class Settings:
     pkg_region: str = setting("global", "region of the lanes that this worker's tasks go by")
     pkg_mode: str = setting(
         "advisory",
-        "advisory: policy is followed where it can be; control: no task runs without its consent",
+        "control: no task runs unless policy allows it",
         choices=("advisory", "control"),
     )
     pkg_timeout_s: float = setting(
