@@ -7,7 +7,9 @@ from seedcore_cli.commands.pkg import (  # isort: skip
     snapshot,
     difference,
     promote,
+    canary,
+    lanes,
 )
 from seedcore_cli.commands.pkg.group import app
 
-__all__ = ["app", "difference", "folder", "promote", "snapshot"]
+__all__ = ["app", "canary", "difference", "folder", "lanes", "promote", "snapshot"]
