@@ -34,11 +34,15 @@ ROLE = "seedcore_test"
 
 def pytest_configure() -> None:
     """Forget the caller's settings: a test must not depend on them, nor touch their database."""
-    ours = ("SEEDCORE_", "PG", "DISPATCHER_", "TASK_", "XDG_")
+    ours = ("SEEDCORE_", "PG", "DISPATCHER_", "TASK_", "XDG_", "RAY_")
     plain = {field.name.upper() for field in dataclasses.fields(Settings)}
     for name in list(os.environ):
         if name != TEST_URL and (name.startswith(ours) or name in plain):
             del os.environ[name]
+    # Read once, when Ray is imported, which any test may be the first to do.
+    os.environ.update(
+        RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=uuid4().hex, RAY_USAGE_STATS_ENABLED="0"
+    )
     # A shell starts background jobs deaf to Ctrl-C, nohup deaf to hanging up, and children inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -56,7 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give the modules of plans as a whole to one worker: filling their database takes seconds, asking
-    it milliseconds. All other tests are dealt one by one.
+    it milliseconds. Likewise all that run on the cluster, which is started once. All other tests are
+    dealt one by one.
     """
     if config.getvalue("dist") != "load":
         return None
@@ -65,6 +70,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Scheduler(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.partition("::")[0]
+            if module.startswith("tests/ray/"):
+                return "tests/ray"
             return module if module.startswith("tests/plans/") else nodeid
 
     return Scheduler(config, log)

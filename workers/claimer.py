@@ -185,6 +185,7 @@ class Claimer:
         shipment = self._completer.take() if self._completer.is_due() else Shipment()
         batch = shipment.batch()
         batch.limit = wanted
+        said = self._completer.lingering.say(batch)
         sent_at = time.monotonic()
         if wanted:
             batch.floors = self._floors.choose(sent_at)
@@ -205,6 +206,7 @@ class Claimer:
             return
         self._back()
         self._completer.settle(shipment, answer)
+        self._completer.lingering.heard(said, answer)
         if batch.declare or batch.withdraw:
             self._is_declared = batch.declare
             self._declare_again_at = sent_at + _DECLARATION_S
@@ -266,8 +268,10 @@ class Claimer:
         """Let go of an attempt that lapsed, or was taken back by hand, when its task comes again."""
         if earlier in self._runner.ready:
             self._runner.drop(earlier)
+            self._completer.lingering.stopped(Lease(*earlier.key))
         else:
             self._runner.stop(earlier, Fate.LOST)
+            self._completer.lingering.stopping(earlier)
         self._metrics.lease_lost.inc()
         log.warning(
             "Lost a lease",

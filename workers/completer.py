@@ -22,7 +22,9 @@ from seedcore.config.settings import Settings
 from seedcore.task.exchange import Answer, Batch, ClaimedTask, Failure, Lease, Note, Success
 from seedcore.telemetry import logs
 from workers.ledger import Fate, Held, Ledger
+from workers.lingering import Lingering
 from workers.metrics import Metrics
+from workers.options import renewal_interval_s
 from workers.prefetch import Prefetch
 from workers.runner import failure
 from workers.tally import Tally
@@ -125,6 +127,7 @@ class Completer:
         self._returned: deque[Lease] = deque()
         self._asked: deque[tuple[Held, Outcome | None]] = deque()
         self._locked: deque[tuple[float, Shipment]] = deque()
+        self.lingering = Lingering(nudge, renewal_interval_s(settings))
         self._chars = 0
         self._oldest_at = 0.0
         self._one_by_one = 0
@@ -133,7 +136,8 @@ class Completer:
     def __len__(self) -> int:
         """Count what waits to be written."""
         waiting = len(self._finished) + len(self._notes) + len(self._returned) + len(self._asked)
-        return waiting + sum(len(shipment) for _, shipment in self._locked)
+        waiting += sum(len(shipment) for _, shipment in self._locked)
+        return waiting + len(self.lingering)
 
     @property
     def next_finished(self) -> int:
@@ -163,6 +167,7 @@ class Completer:
             self._asked.append((held, outcome))
             self._nudge()
             return
+        self.lingering.ended(held, is_lost=held.fate in (Fate.LOST, Fate.CANCELLED))
         if outcome is None:
             self._stopped(held)
             return
@@ -241,7 +246,7 @@ class Completer:
     def due_in_s(self) -> float:
         """Return the seconds until it is time to write, if nothing else ends; infinity for never."""
         locked_s = self._locked[0][0] - time.monotonic() if self._locked else math.inf
-        return min(locked_s, self._free_due_in_s())
+        return min(locked_s, self._free_due_in_s(), self.lingering.due_in_s())
 
     def _free_due_in_s(self) -> float:
         if self._notes or self._returned or self._asked:
@@ -342,6 +347,7 @@ class Completer:
             else:
                 self._metrics.discarded.inc()
                 self._ended(finished, "lost")
+                self.lingering.ended(finished.held, is_lost=True)
         for note, stored in shipment.notes:
             if not stored.done():
                 stored.set_result(note.id in answer.noted)
@@ -351,6 +357,8 @@ class Completer:
             if is_ours:
                 self._metrics.returned.inc()
                 self._tally.returned += 1
+            elif held is None or not held.still_runs:
+                self.lingering.stopped(lease)
             if held is not None and held.started_at:
                 seconds = time.monotonic() - held.started_at
                 self._report(held, "returned" if is_ours else "lost", seconds)

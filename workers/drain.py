@@ -27,6 +27,7 @@ async def drain(parts: Parts, main: asyncio.Task[None]) -> bool:
     stop, runner = parts.stop, parts.runner
     parts.gate.close(Veto.STOPPING)
     parts.instance.draining()
+    parts.completer.lingering.is_ending = True
     for held in runner.take_ready():
         parts.completer.give_back(held)
     log.info(

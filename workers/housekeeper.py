@@ -8,6 +8,7 @@ import logging
 import time
 from pathlib import Path
 
+from seedcore.task.exchange import Lease
 from seedcore.task.lease import Lost
 from seedcore.telemetry import logs
 from workers.gate import Veto
@@ -91,9 +92,11 @@ class Housekeeper:
             fate = Fate.CANCELLED if lease.status == "cancelled" else Fate.LOST
             if held.key in parts.runner.running:
                 parts.runner.stop(held, fate)
+                parts.completer.lingering.stopping(held)
             elif held in parts.runner.ready:
                 parts.runner.drop(held)
                 parts.ledger.remove(*held.key)
+                parts.completer.lingering.stopped(Lease(*held.key))
             else:
                 continue  # its outcome is on the way; the fence decides
             if fate is Fate.LOST:

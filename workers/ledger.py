@@ -6,6 +6,7 @@ import asyncio
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from seedcore.task.exchange import ClaimedTask
 
@@ -58,6 +59,7 @@ class Held:
         work: The run, while there is one.
         fate: Why it was stopped, if it was.
         stop: Tells plain functions that nobody waits for them.
+        thread: Done when a plain function returns that went on after its run; None = none did.
     """
 
     task: ClaimedTask
@@ -71,6 +73,16 @@ class Held:
     work: asyncio.Task[None] | None = None
     fate: Fate | None = None
     stop: Flag = field(default_factory=Flag)
+    thread: asyncio.Future[Any] | None = None
+
+    @property
+    def still_runs(self) -> bool:
+        """Whether a thread of it goes on although nobody waits for it."""
+        return self.thread is not None and not self.thread.done()
+
+    def left_running(self, thread: asyncio.Future[Any]) -> None:
+        """Note that a thread goes on; see `thread`."""
+        self.thread = thread
 
     @property
     def key(self) -> tuple[str, int]:

@@ -171,6 +171,7 @@ class Runner:
             on_progress=keep,
             cancelled=held.stop,
             settling=_Settling(self._owner, held),
+            left_running=held.left_running,
         )
 
     def _stopped(self, held: Held) -> Outcome | None:

@@ -16,7 +16,7 @@ from workers.duties.port import Duty
 from workers.duties.retention import RetainEvents, RetainTasks
 from workers.duties.schedules import Schedules
 from workers.duties.tasks import Age, Expire, Reap, Release
-from workers.duties.upkeep import ForgetWaiters, Partitions, QueueAges
+from workers.duties.upkeep import ForgetKeyHolds, ForgetWaiters, Partitions, QueueAges
 from workers.link import backoff_s
 from workers.metrics import Metrics
 
@@ -32,6 +32,7 @@ def chores(settings: Settings, metrics: Metrics) -> list[Duty]:
         Age(settings, metrics),
         Release(),
         ForgetWaiters(settings),
+        ForgetKeyHolds(),
         Partitions(),
         QueueAges(metrics),
         RetainTasks(settings, metrics),

@@ -1,3 +1,28 @@
+DROP TRIGGER IF EXISTS lexical_updated ON tasks;
+DROP TRIGGER IF EXISTS lexical_deleted ON tasks;
+DO $$
+DECLARE
+    v_table text;
+    v_name  text;
+BEGIN
+    FOR v_table, v_name IN
+        SELECT g.tgrelid::regclass::text, g.tgname FROM pg_trigger AS g
+        WHERE g.tgname IN ('lexical_inserted', 'lexical_updated', 'lexical_deleted')
+          AND g.tgfoid = to_regproc('public.lexical_changed')
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', v_name, v_table);
+    END LOOP;
+END
+$$;
+DROP FUNCTION IF EXISTS lexical_tasks_deleted();
+DROP FUNCTION IF EXISTS lexical_task_changed();
+DROP FUNCTION IF EXISTS lexical_changed();
+DROP FUNCTION IF EXISTS lexical_search(TEXT, INTEGER, TEXT, INTEGER, TIMESTAMPTZ, JSONB);
+DROP FUNCTION IF EXISTS memory_in_scope(TEXT, TEXT, TEXT, INTEGER, TIMESTAMPTZ, JSONB);
+DROP FUNCTION IF EXISTS lexical_refresh(INTEGER);
+DROP FUNCTION IF EXISTS lexical_index(TEXT, TEXT[]);
+DROP FUNCTION IF EXISTS lexical_content(TEXT, TEXT[]);
+DROP TABLE IF EXISTS lexical_pending, lexical_statistics, lexical_term, lexical_posting, lexical_document;
 DROP FUNCTION IF EXISTS lexemes_query(TEXT);
 DROP FUNCTION IF EXISTS unified_cortex_semantic_search(vector, INTEGER, FLOAT, INTEGER, TEXT, INTEGER);
 DROP TYPE IF EXISTS cortex_hit;

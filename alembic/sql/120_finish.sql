@@ -73,6 +73,9 @@ DECLARE
     v_failed UUID[];
     v_lanes  TEXT[];
 BEGIN
+    IF p_owner IS NULL THEN
+        PERFORM tasks_leave_keys(p_ids);
+    END IF;
     WITH moved AS (
         UPDATE tasks t
         SET status = CASE WHEN u.is_final OR t.attempts >= coalesce(t.max_attempts, p_default_max)

@@ -1,5 +1,14 @@
 -- What people do to tasks. Always audited, whatever the event level, with actor and reason.
 
+-- Called before a lease is ended by anybody but its owner, whose tool runs on until it learns of that.
+CREATE OR REPLACE FUNCTION tasks_leave_keys(p_ids UUID[]) RETURNS VOID
+LANGUAGE sql
+SET search_path = public, pg_temp AS $$
+    SELECT
+$$;
+COMMENT ON FUNCTION tasks_leave_keys(UUID[]) IS
+    'internal: does nothing; with revision 126 it keeps the concurrency keys of running tasks taken until their tools have stopped';
+
 CREATE OR REPLACE FUNCTION tasks_cancel(
     p_ids    UUID[],
     p_reason TEXT,
@@ -14,6 +23,13 @@ DECLARE
     v_ids UUID[];
     v_old taskstatus[];
 BEGIN
+    -- What waits is locked after what it waits for: so does whoever ends that, and a batch often has the
+    -- smaller id.
+    PERFORM FROM tasks t
+    WHERE t.id = ANY (p_ids) AND t.status IN ('queued', 'retry', 'running')
+      AND (p_owner IS NULL OR t.owner_id = p_owner)
+    ORDER BY t.id
+    FOR NO KEY UPDATE;
     SELECT array_agg(x.id), array_agg(x.status) INTO v_ids, v_old
     FROM (SELECT t.id, t.status FROM tasks t
           WHERE t.id = ANY (p_ids) AND t.status NOT IN ('completed', 'failed', 'cancelled')
@@ -22,6 +38,9 @@ BEGIN
           FOR NO KEY UPDATE) AS x;
     IF v_ids IS NULL THEN
         RETURN;
+    END IF;
+    IF p_owner IS NULL THEN
+        PERFORM tasks_leave_keys(v_ids);
     END IF;
     WITH moved AS (
         UPDATE tasks t
@@ -209,6 +228,7 @@ BEGIN
         LIMIT p_limit
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS x;
+    PERFORM tasks_leave_keys(v_ids);
     RETURN QUERY
     SELECT l.id, l.status, u.owner_id, u.silent_s
     FROM tasks_lapse(v_ids, p_default_max, p_max_lapses, p_audit => true) AS l

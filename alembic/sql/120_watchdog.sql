@@ -1,7 +1,8 @@
 -- What every worker's watchdog does for all workers: silent owners, expired tasks, missed releases.
 
--- The one rule for a lease that ended without a result: the attempt counts as not made, the task is due
--- at once, and a task that keeps losing its workers ends as failed. The caller holds the rows' locks.
+-- The one rule for a lease that ended without a result: the attempt counts as not made, the task stands
+-- where it stood in the queue before, and one that keeps losing its workers ends as failed. Were it due
+-- only from now on, it would wait behind the whole backlog. The caller holds the rows' locks.
 CREATE OR REPLACE FUNCTION tasks_lapse(
     p_ids         UUID[],
     p_default_max INTEGER DEFAULT 3,
@@ -26,7 +27,6 @@ BEGIN
     WITH moved AS (
         UPDATE tasks t
         SET status = CASE WHEN t.lapses >= p_max_lapses THEN 'failed' ELSE 'retry' END::taskstatus,
-            run_after = CASE WHEN t.lapses >= p_max_lapses THEN t.run_after ELSE v_now END,
             finished_at = CASE WHEN t.lapses >= p_max_lapses THEN v_now END,
             lapses = t.lapses + 1,
             max_attempts = least(coalesce(t.max_attempts, p_default_max) + 1, 32767),
@@ -53,7 +53,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tasks_lapse(UUID[], INTEGER, INTEGER, BOOLEAN) IS
-    'internal: takes locked running tasks from their owners; due at once, or failed after too many lapses';
+    'internal: takes locked running tasks from their owners; due at once and where they stood before, or failed after too many lapses';
 
 -- SKIP LOCKED passes over rows that their owner is writing right now; a row that is locked has had the
 -- condition checked on its newest version, and nobody else can change it before it is taken.

@@ -41,9 +41,13 @@ BEGIN
         END IF;
     END LOOP;
     IF v_task.concurrency_key IS NOT NULL THEN
-        SELECT count(*), min(coalesce(t.concurrency_limit, 1)) INTO v_count, v_least FROM tasks t
-        WHERE t.status = 'running' AND t.concurrency_key = v_task.concurrency_key;
+        SELECT u.running, u.least_limit INTO v_count, v_least FROM task_key_use(v_task.concurrency_key) AS u;
         IF v_count >= least(v_least, coalesce(v_task.concurrency_limit, 1)) THEN
+            IF NOT EXISTS (SELECT FROM tasks t
+                           WHERE t.status = 'running' AND t.concurrency_key = v_task.concurrency_key) THEN
+                RETURN format('the tool of an ended task of concurrency key %s may still run',
+                              v_task.concurrency_key);
+            END IF;
             RETURN format('%s of concurrency key %s %s running', v_count, v_task.concurrency_key,
                           CASE v_count WHEN 1 THEN 'is' ELSE 'are' END);
         END IF;

@@ -104,8 +104,7 @@ BEGIN
         CONTINUE WHEN v_head.id IS NULL
             OR p_types IS NOT NULL AND v_head.type <> ALL (p_types)
             OR p_domains IS NOT NULL AND coalesce(v_head.domain <> ALL (p_domains), true);
-        SELECT count(*), min(coalesce(t.concurrency_limit, 1)) INTO v_count, v_least
-        FROM tasks t WHERE t.status = 'running' AND t.concurrency_key = v_at;
+        SELECT u.running, u.least_limit INTO v_count, v_least FROM task_key_use(v_at) AS u;
         IF v_count < least(v_least, coalesce(v_head.concurrency_limit, 1)) THEN
             v_heads := v_heads || v_head.id;
         END IF;
@@ -119,8 +118,7 @@ BEGIN
         EXIT WHEN cardinality(v_ids) >= least(p_limit, 1000);
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(
             hashtextextended('seedcore.key:' || v_head.concurrency_key, 0));
-        SELECT count(*), coalesce(min(coalesce(t.concurrency_limit, 1)), 32767) INTO v_count, v_least
-        FROM tasks t WHERE t.status = 'running' AND t.concurrency_key = v_head.concurrency_key;
+        SELECT u.running, u.least_limit INTO v_count, v_least FROM task_key_use(v_head.concurrency_key) AS u;
         v_least := least(v_least, coalesce(v_head.concurrency_limit, 1));
         v_take := least(v_least - v_count, p_limit - cardinality(v_ids));
         IF p_restricted AND v_take > 0 AND v_head.domain <> '' THEN

@@ -23,6 +23,16 @@ DROP FUNCTION IF EXISTS queue_grant(TEXT, TEXT, INTEGER, UUID[]);
 DROP FUNCTION IF EXISTS queue_tokens(queue_controls, TIMESTAMPTZ);
 DROP FUNCTION IF EXISTS queue_require_fresh_reads();
 
+DROP TRIGGER IF EXISTS tasks_deleted_keys ON tasks;
+DROP FUNCTION IF EXISTS tasks_after_foreign_delete();
+DROP TRIGGER IF EXISTS tasks_updated_keys ON tasks;
+DROP FUNCTION IF EXISTS tasks_after_foreign_end();
+DROP FUNCTION IF EXISTS task_key_use(TEXT);
+DROP FUNCTION IF EXISTS tasks_forget_key_holds();
+DROP FUNCTION IF EXISTS tasks_let_keys_go(TEXT, UUID[], INTEGER[]);
+DROP FUNCTION IF EXISTS tasks_hold_keys(TEXT, UUID[], INTEGER[], DOUBLE PRECISION);
+DROP TABLE IF EXISTS task_key_holds;
+
 DROP TRIGGER IF EXISTS queue_lanes_restrict ON queue_lanes;
 DROP TABLE IF EXISTS queue_turns;
 DROP TABLE IF EXISTS queue_controls;

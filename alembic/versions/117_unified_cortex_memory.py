@@ -38,6 +38,7 @@ INDEXES = (
         "tasks",
         "USING gin ((params -> 'multimodal') jsonb_path_ops) WHERE params ? 'multimodal'",
     ),
+    ("idx_lexical_posting_doc_id", "lexical_posting", "(doc_id)"),
     (
         "idx_task_multimodal_emb_hnsw",
         "task_multimodal_embeddings",

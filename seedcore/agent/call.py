@@ -47,6 +47,7 @@ class Surroundings:
         submitter: What `ctx.submit()` uses.
         desk: What `ctx.progress()` and `ctx.checkpoint()` use; None = nobody listens.
         cancelled: Set when nobody waits for the outcome any more.
+        left_running: Called when a thread goes on after the attempt, with what is done when it ends.
         value_max_bytes: Largest value of one call, as JSON.
         record: The attempt, for a call that completes the task by itself.
         settling: Its lease.
@@ -64,6 +65,7 @@ class Surroundings:
     value_max_bytes: int
     record: Attempt | None = None
     settling: Settling | None = None
+    left_running: Callable[[asyncio.Future[Any]], None] | None = None
 
 
 def check_arguments(tool: Tool[..., Any], args: object) -> dict[str, Any]:
@@ -146,7 +148,11 @@ async def _run_in_thread(
         if before_start is not None:
             await before_start()
         started = True
-        return await _within_time(tool, lambda: threads.run(tool.function, kwargs), around)
+        return await _within_time(
+            tool,
+            lambda: threads.run(tool.function, kwargs, left_running=around.left_running),
+            around,
+        )
     finally:
         if not started:
             threads.release()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
@@ -103,6 +103,7 @@ class Executor:
         on_progress: OnProgress | None = None,
         cancelled: Flag | None = None,
         settling: Settling | None = None,
+        left_running: Callable[[asyncio.Future[Any]], None] | None = None,
     ) -> Outcome:
         """Run one attempt.
 
@@ -117,6 +118,8 @@ class Executor:
                 not made.
             cancelled: Set when nobody waits for the outcome any more.
             settling: The lease, for a tool that completes the task by itself.
+            left_running: Called when a plain function goes on in its thread although the attempt
+                ends, with what is done when it returns.
 
         Returns:
             The outcome; whatever a tool does ends in one.
@@ -143,6 +146,7 @@ class Executor:
                 value_max_bytes=self.settings.result_max_bytes,
                 record=attempt,
                 settling=settling,
+                left_running=left_running,
             )
             for index, request in enumerate(requests):
                 if cancelled is not None and cancelled.is_set():

@@ -39,10 +39,21 @@ class ToolThreads:
         """Give a place back that was acquired and not used."""
         self._free.release()
 
-    async def run(self, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+    async def run(
+        self,
+        function: Callable[..., Any],
+        kwargs: dict[str, Any],
+        *,
+        left_running: Callable[[asyncio.Future[Any]], None] | None = None,
+    ) -> Any:
         """Call a function in a thread, in an acquired place, and return its value.
 
         Cancelling this leaves the thread running; its place is free again when it returns.
+
+        Args:
+            function: What to call.
+            kwargs: Its arguments.
+            left_running: Called when the thread is left running, with what is done when it returns.
         """
         work = _Work(asyncio.get_running_loop(), function, kwargs)
         if self._idle > 0:
@@ -58,6 +69,8 @@ class ToolThreads:
             if not work.ended.done():
                 self.abandoned += 1
                 work.ended.add_done_callback(self._abandoned_returned)
+                if left_running is not None:
+                    left_running(work.ended)
             raise
         if error is not None:
             raise error

@@ -203,6 +203,53 @@ class Settings:
         project=False,
     )
 
+    # Ray
+    ray_address: str | None = setting(
+        None,
+        "Ray cluster for agents and encoders: HOST:PORT, ray://HOST:PORT or auto; empty = none",
+        project=False,
+    )
+    ray_namespace: str = setting(
+        "seedcore-dev", "namespace of the actors on Ray", "SEEDCORE_NS", "RAY_NAMESPACE"
+    )
+
+    # Graph
+    graph_encoder: str = setting(
+        "default",
+        "encoder of graph nodes: graph-mean, or a fitted one; default = the one that serves",
+    )
+    graph_embedding_default_label: str = setting("default", "label of vectors of graph nodes")
+    graph_embed_timeout_s: float = setting(
+        600.0, "time-out of one call of an encoder by the graph worker", unit="s", least=0.1
+    )
+    graph_upsert_timeout_s: float = setting(
+        600.0, "time-out of one statement of the graph worker", unit="s", least=0.1
+    )
+    graph_embed_batch_chunk: int = setting(
+        0, "nodes that the graph worker embeds together; 0 = as many as it likes", least=0
+    )
+    graph_upsert_chunk_size: int = setting(200, "vectors written by one statement", least=1)
+    graph_strict_json_result: bool = setting(
+        True, "a result that is no JSON fails the task; 0 stores it as text"
+    )
+    graph_heartbeat_ping_s: float = setting(
+        5.0, "pause between heartbeats of a graph task", unit="s", least=0.05
+    )
+    graph_lease_extension_s: float = setting(
+        600.0, "lease that a heartbeat of a graph task grants", unit="s", least=1
+    )
+    graph_db_pool_size: int = setting(5, "connections that a graph worker keeps", least=1)
+    graph_db_max_overflow: int = setting(5, "connections beyond those, for a while", least=0)
+    graph_db_pool_recycle_s: float = setting(
+        600.0, "age at which a kept connection is replaced", unit="s", least=1
+    )
+    graph_task_poll_interval_s: float = setting(
+        1.0, "longest pause of the graph worker after an empty claim", unit="s", least=0.01
+    )
+    ltm_decay_half_life_s: float = setting(
+        86400.0, "age at which a node of the graph is half as recent", unit="s", least=1
+    )
+
     # Registry
     enable_runtime_registry: bool = setting(True, "report to the runtime registry")
     registry_beat_sec: float = setting(

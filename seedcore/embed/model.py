@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
@@ -34,6 +34,25 @@ class EncoderFault(SeedcoreError):
     """An encoder gave something that is no vector."""
 
     code = "embed.bad_vector"
+
+
+class SomeRefused(EncoderFault):
+    """An encoder refuses some texts.
+
+    Args:
+        vectors: What it gave for the others; rows of zeros for those that it refuses.
+        refused: Place → why.
+    """
+
+    code = "embed.text_refused"
+
+    def __init__(self, vectors: Vectors, refused: Mapping[int, str]) -> None:
+        self.vectors = vectors
+        self.refused = dict(refused)
+        place, reason = next(iter(self.refused.items()))
+        alone = len(vectors) == 1
+        of = "the text" if alone else f"text {place + 1} of {len(vectors)}"
+        super().__init__(f"{of} is refused: {reason}")
 
 
 class Purpose(StrEnum):

@@ -88,3 +88,206 @@ SELECT s.node_id, %(label)s, %(encoder_id)s, s.emb, s.content_sha256, s.props, n
 ON CONFLICT (node_id, label, encoder_id) DO UPDATE
    SET emb = excluded.emb, content_sha256 = excluded.content_sha256,
        props = coalesce(excluded.props, g.props), snapshot_id = excluded.snapshot_id
+
+-- latest_fitted --
+SELECT e.model FROM encoder AS e WHERE e.name = 'lsa' AND e.dim = 1024 ORDER BY e.version DESC LIMIT 1
+
+-- has_vector_index --
+-- Whether the nearest vectors of a table can be found by index.
+SELECT EXISTS (SELECT FROM pg_index AS i
+               JOIN pg_class AS c ON c.oid = i.indexrelid
+               JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'hnsw'
+               WHERE i.indrelid = %(table)s::regclass AND i.indisvalid) AS found
+
+-- estimated_rows --
+-- What the last ANALYZE or VACUUM counted; negative when none has been here yet.
+SELECT c.reltuples::bigint AS rows FROM pg_class AS c WHERE c.oid = %(table)s::regclass
+
+-- node_of --
+-- The node of an entity, by its id or its first characters; of tasks, facts and everything in the map.
+SELECT n.node_id, n.node_type, coalesce(n.ext_uuid::text, n.ext_text_id) AS id
+  FROM graph_node_map AS n
+ WHERE (%(node_type)s::text IS NULL OR n.node_type = %(node_type)s)
+   AND (n.ext_text_id = %(id)s OR n.ext_uuid BETWEEN %(low)s::uuid AND %(high)s::uuid)
+ ORDER BY n.node_id
+ LIMIT 5
+
+-- vector_of --
+-- A node's own vector by one encoder; of several labels the first.
+SELECT e.emb::text AS emb, e.label
+  FROM {table} AS e
+ WHERE e.node_id = %(node_id)s AND e.encoder_id = %(encoder_id)s
+ ORDER BY e.label DESC
+ LIMIT 1
+
+-- describe_nodes --
+-- What the nodes are, and their words.
+SELECT n.node_id, n.node_type, coalesce(n.ext_uuid::text, n.ext_text_id) AS id,
+       CASE n.node_type
+       WHEN 'task' THEN (SELECT coalesce(nullif(t.description, ''), t.type) FROM tasks AS t WHERE t.id = n.ext_uuid)
+       WHEN 'fact' THEN (SELECT f.text FROM facts AS f WHERE f.id = n.ext_uuid)
+       END AS text
+  FROM graph_node_map AS n
+ WHERE n.node_id = ANY (%(nodes)s::bigint[])
+
+-- task_bound --
+-- The last of the next so many tasks in the order of their ids; no row at the end.
+SELECT (array_agg(p.id ORDER BY p.id DESC))[1] AS bound, count(*) AS rows
+  FROM (SELECT t.id FROM tasks AS t WHERE t.id > %(after)s::uuid ORDER BY t.id LIMIT %(window)s) AS p
+
+-- fact_bound --
+SELECT (array_agg(p.id ORDER BY p.id DESC))[1] AS bound, count(*) AS rows
+  FROM (SELECT f.id FROM facts AS f WHERE f.id > %(after)s::uuid ORDER BY f.id LIMIT %(window)s) AS p
+
+-- task_due --
+-- Tasks of a range of ids that lack the vector of their text by one encoder, or whose text is another now.
+SELECT t.id::text AS id, c.content, h.sha256, e.node_id IS NULL AS missing, NULL::text AS props
+  FROM tasks AS t
+  LEFT JOIN graph_node_map AS n ON n.node_type = 'task' AND n.ext_table = 'tasks' AND n.ext_uuid = t.id
+  LEFT JOIN graph_embeddings_1024 AS e
+         ON e.node_id = n.node_id AND e.label = %(label)s AND e.encoder_id = %(encoder_id)s
+ CROSS JOIN LATERAL (SELECT task_content_text(t.description, t.type, t.params) AS content OFFSET 0) AS c
+ CROSS JOIN LATERAL (SELECT encode(sha256(convert_to(c.content, 'UTF8')), 'hex') AS sha256) AS h
+ WHERE t.id > %(after)s::uuid AND t.id <= %(bound)s::uuid
+   AND (%(ids)s::uuid[] IS NULL OR t.id = ANY (%(ids)s::uuid[]))
+   AND CASE WHEN e.node_id IS NULL THEN %(missing)s::boolean
+            WHEN e.content_sha256 IS DISTINCT FROM h.sha256 THEN %(stale)s::boolean
+            ELSE %(again)s::boolean END
+ ORDER BY t.id
+
+-- fact_due --
+-- What a search of the memory shows of a fact stands in the props of its vector.
+SELECT f.id::text AS id, c.content, h.sha256, e.node_id IS NULL AS missing,
+       jsonb_build_object('description', left(c.content, 500))::text AS props
+  FROM facts AS f
+  LEFT JOIN graph_node_map AS n ON n.node_type = 'fact' AND n.ext_table = 'facts' AND n.ext_uuid = f.id
+  LEFT JOIN graph_embeddings_1024 AS e
+         ON e.node_id = n.node_id AND e.label = %(label)s AND e.encoder_id = %(encoder_id)s
+ CROSS JOIN LATERAL (SELECT left(btrim(f.text, E' \t\n\r\f\v'), 16000) AS content OFFSET 0) AS c
+ CROSS JOIN LATERAL (SELECT encode(sha256(convert_to(c.content, 'UTF8')), 'hex') AS sha256) AS h
+ WHERE f.id > %(after)s::uuid AND f.id <= %(bound)s::uuid
+   AND (%(ids)s::uuid[] IS NULL OR f.id = ANY (%(ids)s::uuid[]))
+   AND CASE WHEN e.node_id IS NULL THEN %(missing)s::boolean
+            WHEN e.content_sha256 IS DISTINCT FROM h.sha256 THEN %(stale)s::boolean
+            ELSE %(again)s::boolean END
+ ORDER BY f.id
+
+-- multimodal_due --
+-- Tasks whose multimodal envelope says something in words; which words were embedded stands in their
+-- status.
+SELECT t.id::text AS id, c.content, h.sha256, e.task_id IS NULL AS missing, NULL::text AS props
+  FROM tasks AS t
+  LEFT JOIN task_embedding_status AS s
+         ON s.task_id = t.id AND s.space = 'multimodal' AND s.label = 'task.primary' AND s.state = 'done'
+  LEFT JOIN LATERAL (
+       SELECT m.task_id FROM task_multimodal_embeddings AS m
+        WHERE m.task_id = t.id AND m.model_version = %(model)s LIMIT 1) AS e ON true
+ CROSS JOIN LATERAL (SELECT task_multimodal_text(t.params) AS content OFFSET 0) AS c
+ CROSS JOIN LATERAL (SELECT encode(sha256(convert_to(c.content, 'UTF8')), 'hex') AS sha256) AS h
+ WHERE t.id > %(after)s::uuid AND t.id <= %(bound)s::uuid
+   AND (%(ids)s::uuid[] IS NULL OR t.id = ANY (%(ids)s::uuid[]))
+   AND t.params ? 'multimodal' AND c.content IS NOT NULL
+   AND CASE WHEN e.task_id IS NULL THEN %(missing)s::boolean
+            WHEN s.content_sha256 IS DISTINCT FROM h.sha256 THEN %(stale)s::boolean
+            ELSE %(again)s::boolean END
+ ORDER BY t.id
+
+-- task_between --
+SELECT t.id FROM tasks AS t WHERE t.id BETWEEN %(low)s::uuid AND %(high)s::uuid LIMIT %(limit)s
+
+-- fact_between --
+SELECT f.id FROM facts AS f WHERE f.id BETWEEN %(low)s::uuid AND %(high)s::uuid LIMIT %(limit)s
+
+-- nodes_of --
+-- The nodes of entities, made if missing; entities that were deleted meanwhile have none.
+SELECT n.ext_id AS id, n.node_id FROM ensure_nodes(%(node_type)s, %(ids)s::text[]) AS n
+
+-- write_multimodal --
+INSERT INTO task_multimodal_embeddings AS m (task_id, source_modality, emb, model_version)
+SELECT w.task_id, w.modality, w.emb::vector, %(model)s
+  FROM unnest(%(ids)s::uuid[], %(modalities)s::text[], %(vectors)s::text[]) AS w (task_id, modality, emb)
+  JOIN tasks AS t ON t.id = w.task_id
+ WHERE NOT EXISTS (SELECT FROM task_multimodal_embeddings AS o
+                    WHERE o.task_id = w.task_id AND o.source_modality = w.modality
+                      AND o.emb = w.emb::vector AND o.model_version = %(model)s)
+ ORDER BY w.task_id
+   FOR KEY SHARE OF t
+ON CONFLICT (task_id, source_modality) DO UPDATE
+   SET emb = excluded.emb, model_version = excluded.model_version
+
+-- note_status --
+-- What became of tasks in a space. Where nothing waits for it only what the vectors don't say is kept: of
+-- failures, of what has nothing to embed, and of words whose hash stands nowhere else. A row that a worker
+-- holds stays his.
+INSERT INTO task_embedding_status AS s (task_id, space, state, content_sha256, model, last_error)
+SELECT w.task_id, %(space)s, w.state, w.sha256, %(model)s, w.error
+  FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(hashes)s::text[], %(errors)s::text[])
+       AS w (task_id, state, sha256, error)
+  JOIN tasks AS t ON t.id = w.task_id
+ WHERE (w.state <> 'done' OR %(space)s = 'multimodal'
+        OR EXISTS (SELECT FROM task_embedding_status AS o
+                    WHERE o.task_id = w.task_id AND o.space = %(space)s AND o.label = 'task.primary'))
+   AND NOT EXISTS (SELECT FROM task_embedding_status AS o
+                    WHERE o.task_id = w.task_id AND o.space = %(space)s AND o.label = 'task.primary'
+                      AND o.state = w.state AND o.content_sha256 = w.sha256 AND o.model = %(model)s
+                      AND o.last_error IS NOT DISTINCT FROM w.error)
+ ORDER BY w.task_id
+   FOR KEY SHARE OF t
+ON CONFLICT (task_id, space, label) DO UPDATE
+   SET state = excluded.state, content_sha256 = excluded.content_sha256, model = excluded.model,
+       last_error = excluded.last_error
+ WHERE s.state <> 'running'
+
+-- count_rows --
+SELECT (SELECT count(*) FROM tasks) AS tasks, (SELECT count(*) FROM facts) AS facts
+
+-- is_complete --
+-- Whether an encoder has a vector of everything that the one which serves has.
+SELECT NOT EXISTS (
+       SELECT FROM graph_embeddings_1024 AS o
+         JOIN encoder AS c ON c.encoder_id = o.encoder_id AND c.kind = 'text' AND c.state = 'serving'
+                          AND c.name <> 'unspecified' AND c.encoder_id <> %(encoder_id)s
+        WHERE NOT EXISTS (SELECT FROM graph_embeddings_1024 AS e
+                           WHERE e.node_id = o.node_id AND e.label = o.label
+                             AND e.encoder_id = %(encoder_id)s)) AS complete
+
+-- try_lock --
+SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0)) AS locked
+
+-- unlock --
+SELECT pg_advisory_unlock(hashtextextended(%(name)s, 0))
+
+-- claim_due --
+SELECT c.task_id::text AS id, c.label, c.content, c.content_sha256 AS sha256
+  FROM embedding_claim(%(space)s, %(owner)s, %(limit)s, %(lease_s)s) AS c
+
+-- finish_due --
+SELECT count(*) FILTER (WHERE embedding_finish(w.task_id, %(space)s, w.label, %(owner)s, w.state, w.sha256,
+                                               w.error, %(model)s)) AS finished
+  FROM unnest(%(ids)s::uuid[], %(labels)s::text[], %(states)s::text[], %(hashes)s::text[], %(errors)s::text[])
+       AS w (task_id, label, state, sha256, error)
+
+-- modalities --
+-- A scene is seen, a transcription heard, unless the envelope says otherwise.
+SELECT t.id::text AS id,
+       CASE WHEN t.params #>> '{multimodal,source}' IN ('voice', 'vision', 'sensor', 'text')
+            THEN t.params #>> '{multimodal,source}'
+            WHEN btrim(t.params #>> '{multimodal,scene_description}') <> '' THEN 'vision'
+            ELSE 'voice' END AS modality
+  FROM tasks AS t WHERE t.id = ANY (%(ids)s::uuid[])
+
+-- task_texts --
+-- Every so manieth by a hash of its id: the same texts in every run over the same tasks.
+SELECT task_content_text(t.description, t.type, t.params) AS content
+  FROM tasks AS t
+ WHERE %(every)s = 1 OR hashtext(t.id::text) %% %(every)s = 0
+ ORDER BY t.id
+
+-- fact_texts --
+SELECT left(f.text, 16000) AS content
+  FROM facts AS f
+ WHERE %(every)s = 1 OR hashtext(f.id::text) %% %(every)s = 0
+ ORDER BY f.id
+
+-- next_version --
+SELECT coalesce(max(e.version), 0) + 1 AS version FROM encoder AS e WHERE e.name = %(name)s AND e.dim = 1024

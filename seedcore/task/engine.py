@@ -126,6 +126,9 @@ class Engine:
         """Put everything in `batch` on the wire as one transaction, before this returns."""
         owner = self._owner.id
         calls: dict[str, Call] = {}
+        if batch.lingering or batch.gone:
+            # Before the end of an attempt frees its key.
+            calls |= self._keys(batch)
         if batch.successes:
             calls["completed"] = Call(queries.complete, _successes(owner, batch.successes))
         if batch.failures:
@@ -140,6 +143,21 @@ class Engine:
             calls["returned"] = Call(queries.give_back, returned)
         if batch.asked:
             calls["ends"] = Call(queries.own_ends, _leases(owner, batch.asked))
+        calls |= self._look(batch)
+        return Sent(tuple(calls), self._wire.send(list(calls.values())))
+
+    def _keys(self, batch: Batch) -> dict[str, Call]:
+        owner, calls = self._owner, dict[str, Call]()
+        if batch.lingering:
+            lingering = _leases(owner.id, batch.lingering)
+            lingering["lease_s"] = repr(float(batch.linger_s or owner.lease_s))
+            calls["lingering"] = Call(queries.hold_keys, lingering)
+        if batch.gone:
+            calls["gone"] = Call(queries.let_keys_go, _leases(owner.id, batch.gone))
+        return calls
+
+    def _look(self, batch: Batch) -> dict[str, Call]:
+        owner, calls = self._owner.id, dict[str, Call]()
         if batch.declare:
             calls["declared"] = Call(
                 queries.declare_waiting, {"owner": owner}, ends_transaction=True
@@ -155,7 +173,7 @@ class Engine:
                 calls["ended"] = Call(queries.clock, {})
         if batch.ask_next:
             calls["next_due"] = Call(queries.next_due, {})
-        return Sent(tuple(calls), self._wire.send(list(calls.values())))
+        return calls
 
     async def receive(self, sent: Sent) -> Answer:
         """Wait for what came of a batch.
@@ -242,6 +260,7 @@ def _answer(rows: Mapping[str, list[Any]]) -> Answer:
         completed=frozenset(row[0] for row in rows.get("completed", ())),
         decided={row[0]: (row[1], row[2]) for row in rows.get("decided", ())},
         returned=frozenset(row[0] for row in rows.get("returned", ())),
+        lingering=frozenset(row[0] for row in rows.get("lingering", ())),
         noted=frozenset(row[0] for row in rows.get("noted", ())),
         ends={row[0]: (row[1], row[2]) for row in rows.get("ends", ())},
         claimed=claimed,

@@ -46,6 +46,16 @@ SELECT returned::text
                        p_attempts => %(attempts)s::int[], p_delay_s => 0,
                        p_default_max => %(default_max)s::int) AS returned
 
+-- hold_keys --
+-- Keep the concurrency keys of attempts taken whose tools go on although the attempt has ended, or ends now.
+SELECT held::text
+  FROM tasks_hold_keys(p_owner => %(owner)s, p_ids => %(ids)s::uuid[],
+                       p_attempts => %(attempts)s::int[], p_lease_s => %(lease_s)s::float8) AS held
+
+-- let_keys_go --
+-- The tools of attempts that were lost have stopped, so their concurrency keys are free.
+SELECT tasks_let_keys_go(p_owner => %(owner)s, p_ids => %(ids)s::uuid[], p_attempts => %(attempts)s::int[])
+
 -- note_progress --
 -- Keep what a running task wants remembered if its worker dies; only the lease's holder may.
 UPDATE tasks
@@ -154,6 +164,10 @@ SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('seedcore.watchdog.a
 -- Rows of workers that died while waiting would make every submit notify nobody. A live worker
 -- renews its row at every look into the queue, so an old one belongs to none.
 DELETE FROM queue_waiters WHERE since < now() - make_interval(secs => %(older_s)s::float8)
+
+-- forget_key_holds --
+-- What lapsed counts for nothing; its owner died, or could not say that its tool had stopped.
+SELECT tasks_forget_key_holds()
 
 -- prepare_partitions --
 -- Keep the coming days' event partitions there; null when another worker is at it.

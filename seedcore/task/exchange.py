@@ -117,6 +117,10 @@ class Batch:
     """What one round trip carries.
 
     Attributes:
+        lingering: Attempts whose tools go on although they end here, or have ended: their
+            concurrency keys stay taken.
+        linger_s: For how long they do so without another word; None = for a lease.
+        gone: Attempts that were lost and whose tools have stopped now.
         asked: Attempts whose end is to be told, because their tools may have stored it themselves.
         limit: How many tasks to claim at most; 0 = no claim.
         floors: The position for each priority, lowest first, behind which tasks are claimed; None =
@@ -132,6 +136,9 @@ class Batch:
     failures: Sequence[Failure] = ()
     returned: Sequence[Lease] = ()
     notes: Sequence[Note] = ()
+    lingering: Sequence[Lease] = ()
+    linger_s: float | None = None
+    gone: Sequence[Lease] = ()
     asked: Sequence[Lease] = ()
     limit: int = 0
     floors: Sequence[Position] | None = None
@@ -149,6 +156,7 @@ class Answer:
         completed: Ids whose result was accepted.
         decided: Failed attempts: id → (new status, seconds until the next attempt or None).
         returned: Ids that were given back.
+        lingering: Of the lingering ones, those that have a concurrency key.
         noted: Ids whose progress was stored.
         ends: Of the attempts asked for, those that are still the latest: id → (status, error).
         claimed: New tasks, best first.
@@ -162,6 +170,7 @@ class Answer:
         default_factory=dict[str, tuple[str, "float | None"]]
     )
     returned: frozenset[str] = frozenset()
+    lingering: frozenset[str] = frozenset()
     noted: frozenset[str] = frozenset()
     ends: Mapping[str, tuple[str, str | None]] = field(
         default_factory=dict[str, tuple[str, "str | None"]]

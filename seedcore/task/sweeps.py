@@ -160,6 +160,13 @@ class Sweeps:
             cursor = await self._connection.execute(queries.forget_waiters, {"older_s": older_s})
             return cursor.rowcount
 
+    async def forget_key_holds(self) -> int:
+        """Delete holds of concurrency keys that have lapsed."""
+        with translated(), answers_within(self._connection, _ANSWER_S):
+            cursor = await self._connection.execute(queries.forget_key_holds)
+            row = await cursor.fetchone()
+            return 0 if row is None else int(row[0])
+
     async def queue_ages(self) -> dict[str, float]:
         """Return status → age of its oldest due task in seconds, 0 when there is none."""
         with translated(), answers_within(self._connection, _ANSWER_S):

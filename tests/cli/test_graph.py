@@ -169,6 +169,8 @@ BAD: list[tuple[list[str], int, str]] = [
     (["link", "agent:writer", "member_of", "organ:press", "--weight", "2"], 2, "graph.no_weight"),
     (["link", "agent:writer", "collab", "agent:editor", "--weight=-1"], 2, "graph.bad_weight"),
     (["link", "agent:nobody", "member_of", "organ:press"], 4, "graph.agent_not_found"),
+    (["fit"], 2, "graph.too_small"),
+    (["fit", "--hops", "9"], 2, "usage.arguments"),
     (["add", "task", "x"], 2, "graph.added_elsewhere"),
     (["add", "agent", " "], 2, "graph.bad_id"),
     (["add", "memory_cell", "noslash"], 2, "graph.bad_id"),

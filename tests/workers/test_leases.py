@@ -232,3 +232,24 @@ def test_the_old_attempts_lost_lease_does_not_stop_the_new_one(
 
     assert worker.end() == 0
     assert (task(contested)["status"], task(contested)["attempts"]) == ("completed", 2)
+
+
+def test_a_cancelled_task_and_the_next_of_its_key_never_overlap(
+    start_worker: StartWorker, submit: Callable[..., str], task: Read, conn: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "trace"
+    key = {"p_concurrency_key": "k"}
+    first = submit("test.trace", path=str(path), seconds=3.2, **key)
+    start_worker(env=SHORT_LEASE)
+    until(path.exists)
+    second = submit("test.trace", path=str(path), seconds=0, **key)
+
+    # Its thread can't be stopped, and goes on for longer than the lease was.
+    conn.execute("SELECT tasks_cancel(%s::uuid[], 'x')", [[first]])
+    start_worker("--index", "2", env=SHORT_LEASE)
+
+    until(lambda: task(second)["status"] == "completed")
+    assert path.read_text().splitlines() == [
+        f"{first} begins", f"{first} ends", f"{second} begins", f"{second} ends",
+    ]  # fmt: skip
+    until(lambda: conn.execute("SELECT count(*) AS n FROM task_key_holds").fetchone() == {"n": 0})

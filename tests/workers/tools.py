@@ -27,6 +27,15 @@ def deaf(seconds: float) -> float:
     return seconds
 
 
+@tool("test.trace", timeout_s=120, idempotent=True)
+def trace(path: str, seconds: float, ctx: ToolContext) -> None:
+    """Write down when it begins and ends, and between the two never ask whether anybody still waits."""
+    for word, pause in (("begins", seconds), ("ends", 0.0)):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"{ctx.task_id} {word}\n")
+        time.sleep(pause)
+
+
 @tool("test.hog", timeout_s=120, idempotent=True)
 async def hog(seconds: float) -> float:
     """Keep the event loop to itself."""

@@ -31,6 +31,16 @@ class ForgetWaiters:
         await sweeps.forget_waiters(self._older_s)
 
 
+class ForgetKeyHolds:
+    """Deletes holds of concurrency keys that have lapsed."""
+
+    name = "key_holds"
+
+    async def run(self, sweeps: Sweeps) -> None:
+        """Delete old rows."""
+        await sweeps.forget_key_holds()
+
+
 class Partitions:
     """Makes the coming days' event partitions."""
 

@@ -6,7 +6,18 @@ server's own definitions, stored after each revision (`seedcore_objects`).
 
 from __future__ import annotations
 
-from seedcore.db.metadata import cortex, energy, facts, graph, outbox, pkg, registry, routing, tasks
+from seedcore.db.metadata import (
+    cortex,
+    energy,
+    facts,
+    graph,
+    lexical,
+    outbox,
+    pkg,
+    registry,
+    routing,
+    tasks,
+)
 from seedcore.db.metadata.base import metadata
 
 __all__ = [
@@ -14,6 +25,7 @@ __all__ = [
     "energy",
     "facts",
     "graph",
+    "lexical",
     "metadata",
     "outbox",
     "pkg",

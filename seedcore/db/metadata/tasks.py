@@ -276,6 +276,20 @@ queue_turns = sa.Table(
     prefixes=["UNLOGGED"],
 )
 
+task_key_holds = sa.Table(
+    "task_key_holds",
+    metadata,
+    column("task_id", UUID(as_uuid=True)),
+    column("attempts", sa.Integer()),
+    column("concurrency_key", sa.Text()),
+    column("concurrency_limit", sa.SmallInteger(), null=True),
+    column("lane", sa.Text()),
+    column("owner_id", sa.Text()),
+    column("held_until", time),
+    sa.PrimaryKeyConstraint("task_id", "attempts", name="pk_task_key_holds"),
+    sa.Index("ix_task_key_holds_key", "concurrency_key", "held_until"),
+)
+
 queue_waiters = sa.Table(
     "queue_waiters",
     metadata,

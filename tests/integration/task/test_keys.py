@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -58,27 +58,104 @@ def test_of_different_limits_the_smallest_that_runs_counts(conn: Conn, worker: W
     assert worker.claim(9) == []
 
 
-@pytest.mark.parametrize("end", ["retry", "fail", "cancel", "lapse", "requeue-stale", "give_back"])
-def test_however_an_attempt_ends_its_key_is_free(conn: Conn, worker: Worker, end: str) -> None:
+@pytest.mark.parametrize("end", ["retry", "fail", "lapse", "give_back", "foreign completion"])
+def test_however_its_owner_ends_an_attempt_its_key_is_free(
+    conn: Conn, worker: Worker, end: str
+) -> None:
     first, second = keyed(conn), keyed(conn)
     worker.claim()
     if end == "retry":
         worker.fail(first, delay_s=60)
     elif end == "fail":
         worker.fail(first, retryable=False)
-    elif end == "cancel":
-        conn.execute("SELECT tasks_cancel(%s, 'x')", [[first]])
     elif end == "lapse":
         age(conn, first, "1h")
         conn.execute("SELECT tasks_reap_expired()")
-    elif end == "requeue-stale":
-        conn.execute("SELECT tasks_requeue_stale(%s)", [[first]])
-    else:
+    elif end == "give_back":
         worker.give_back(first)
+    else:
+        conn.execute("UPDATE tasks SET status = 'completed' WHERE id = %s", [first])
     (claimed,) = worker.claim(9)
-    # What was taken from its owner is due since then, so it comes after the one that waited; what its
-    # owner gave back unspent keeps its place.
-    assert claimed["id"] == (first if end == "give_back" else second)
+    # What was taken back, or given back unspent, keeps its place.
+    assert claimed["id"] == (first if end in ("lapse", "give_back") else second)
+
+
+OVER_THE_OWNERS_HEAD: dict[str, LiteralString] = {
+    "cancel": "SELECT tasks_cancel(ARRAY[%s]::uuid[], 'x')",
+    "requeue-stale": "SELECT tasks_requeue_stale(ARRAY[%s]::uuid[])",
+    "fail": "SELECT tasks_retry_or_fail(ARRAY[%s]::uuid[], ARRAY['x'])",
+    "foreign cancel": "UPDATE tasks SET status = 'cancelled' WHERE id = %s",
+    "foreign delete": "DELETE FROM tasks WHERE id = %s",
+}
+
+
+@pytest.mark.parametrize("end", [*OVER_THE_OWNERS_HEAD])
+def test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped(
+    conn: Conn, worker: Worker, rival: Worker, end: str
+) -> None:
+    first, second = keyed(conn), keyed(conn)
+    worker.claim()
+    conn.execute(OVER_THE_OWNERS_HEAD[end], [first])
+    assert rival.claim(9) == []
+    held_back = conn.execute("SELECT task_held_back_by(%s) AS why", [second]).fetchone()
+    assert held_back == {"why": "the tool of an ended task of concurrency key k may still run"}
+
+    stopped = "SELECT tasks_let_keys_go(%s, ARRAY[%s]::uuid[], ARRAY[%s]) AS n"
+    assert conn.execute(stopped, ["another", first, 1]).fetchone() == {"n": 0}
+    assert conn.execute(stopped, [worker.owner, first, 1]).fetchone() == {"n": 1}
+    assert len(rival.claim(9)) == 1
+
+
+def test_a_held_key_is_free_when_its_lease_would_have_ended(
+    conn: Conn, worker: Worker, rival: Worker
+) -> None:
+    first, second = keyed(conn), keyed(conn)
+    worker.claim(lease_s=60)
+    conn.execute("SELECT tasks_cancel(%s, 'x')", [[first]])
+    assert conn.execute("SELECT tasks_forget_key_holds() AS n").fetchone() == {"n": 0}
+    assert rival.claim(9) == []
+    conn.execute("UPDATE task_key_holds SET held_until = now() - interval '1 ms'")
+    assert ids(rival.claim(9)) == [second]
+    assert conn.execute("SELECT tasks_forget_key_holds() AS n").fetchone() == {"n": 1}
+
+
+def test_an_owner_prolongs_the_hold_of_what_it_cannot_stop(
+    conn: Conn, worker: Worker, rival: Worker
+) -> None:
+    first, free = keyed(conn), new(conn)
+    keyed(conn)
+    assert len(worker.claim(9)) == 2
+    # Out of time, but its thread goes on: first the hold, then the end.
+    hold = "SELECT id FROM tasks_hold_keys(%s, %s, %s, 60) AS id"
+    arguments = [worker.owner, [first, free], [1, 1]]
+    assert [row["id"] for row in conn.execute(hold, arguments)] == [first]
+    worker.fail(first, retryable=False)
+    assert rival.claim(9) == []
+    conn.execute("UPDATE task_key_holds SET held_until = now() - interval '1 ms'")
+    assert [row["id"] for row in conn.execute(hold, arguments)] == [first]
+    assert rival.claim(9) == []
+    assert conn.execute(hold, ["another", [first], [1]]).fetchall() == []
+
+
+def test_a_claim_sees_the_key_of_what_is_cancelled_meanwhile(
+    conn: Conn, other: Conn, worker: Worker, rival: Worker
+) -> None:
+    first, second = keyed(conn), keyed(conn)
+    worker.claim()
+    with other.transaction():
+        other.execute("SELECT tasks_cancel(%s, 'x')", [[first]])
+        # Not committed: it runs. Committed: its tool may.
+        assert worker.claim(9) == []
+    assert rival.claim(9) == []
+    worker.conn.execute("SELECT tasks_let_keys_go(%s, %s, %s)", [worker.owner, [first], [1]])
+    assert ids(rival.claim(9)) == [second]
+
+
+def test_without_keys_a_cancel_writes_no_hold(conn: Conn, worker: Worker) -> None:
+    task_id = new(conn)
+    worker.claim()
+    conn.execute("SELECT tasks_cancel(%s, 'x')", [[task_id]])
+    assert conn.execute("SELECT count(*) AS n FROM task_key_holds").fetchone() == {"n": 0}
 
 
 def test_in_a_key_urgent_ones_go_first_and_then_by_time(conn: Conn, worker: Worker) -> None:

@@ -48,7 +48,7 @@ async def test_a_round_trip_carries_a_bounded_amount(completer: Completer) -> No
     assert completer.is_due()  # though no more than five wait
     assert completer.next_finished == 1
     sizes: list[int] = []
-    while len(completer):
+    while completer.next_finished:
         shipment = completer.take()
         sizes.append(len(shipment))
         completer.settle(shipment, Answer())

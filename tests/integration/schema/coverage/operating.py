@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.schema.coverage.cover import ANY_ROW, READS, TOTAL, Cover
+from tests.integration.schema.coverage.cover import ANY_ROW, READS, TOTAL, Cover, Nothing
 
 COVERED: dict[str, Cover] = {
     # 120: operators
@@ -164,6 +164,48 @@ COVERED: dict[str, Cover] = {
         edge="test_queue_controls::test_what_holds_others_back_is_no_reason",
         refusal=TOTAL,
         two=READS,
+    ),
+    "tasks_leave_keys": Cover(
+        rule="test_keys::test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped[cancel]",
+        edge="test_keys::test_without_keys_a_cancel_writes_no_hold",
+        refusal="test_keys::test_without_keys_a_cancel_writes_no_hold",
+        two="test_keys::test_a_claim_sees_the_key_of_what_is_cancelled_meanwhile",
+    ),
+    "tasks_hold_keys": Cover(
+        rule="test_keys::test_an_owner_prolongs_the_hold_of_what_it_cannot_stop",
+        edge="test_keys::test_an_owner_prolongs_the_hold_of_what_it_cannot_stop",
+        refusal="test_keys::test_an_owner_prolongs_the_hold_of_what_it_cannot_stop",
+        two="test_keys::test_an_owner_prolongs_the_hold_of_what_it_cannot_stop",
+    ),
+    "tasks_let_keys_go": Cover(
+        rule="test_keys::test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped[cancel]",
+        edge="test_keys::test_a_claim_sees_the_key_of_what_is_cancelled_meanwhile",
+        refusal="test_keys::test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped[cancel]",
+        two="test_keys::test_a_claim_sees_the_key_of_what_is_cancelled_meanwhile",
+    ),
+    "tasks_forget_key_holds": Cover(
+        rule="test_keys::test_a_held_key_is_free_when_its_lease_would_have_ended",
+        edge="test_keys::test_a_held_key_is_free_when_its_lease_would_have_ended",
+        refusal=Nothing("has no arguments"),
+        two=Nothing("deletes what counts for nothing"),
+    ),
+    "task_key_use": Cover(
+        rule="test_keys::test_of_different_limits_the_smallest_that_runs_counts",
+        edge="test_keys::test_a_held_key_is_free_when_its_lease_would_have_ended",
+        refusal=TOTAL,
+        two="test_keys::test_a_claim_sees_the_key_of_what_is_cancelled_meanwhile",
+    ),
+    "tasks_after_foreign_end": Cover(
+        rule="test_keys::test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped[foreign cancel]",
+        edge="test_keys::test_however_its_owner_ends_an_attempt_its_key_is_free[foreign completion]",
+        refusal=ANY_ROW,
+        two="test_keys::test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped[foreign cancel]",
+    ),
+    "tasks_after_foreign_delete": Cover(
+        rule="test_keys::test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped[foreign delete]",
+        edge="test_keys::test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped[foreign delete]",
+        refusal=Nothing("its trigger's condition lets only running rows with a key through"),
+        two="test_keys::test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped[foreign delete]",
     ),
     "task_holds_key": Cover(
         rule="test_queue_controls::test_a_key_is_held_in_these_states_and_no_others",

@@ -179,13 +179,17 @@ def lapse(conn: Conn, *ids: UUID, **options: Any) -> dict[UUID, str]:
 
 def test_a_lapse_is_due_at_once_and_costs_no_attempt(conn: Conn, worker: Worker) -> None:
     held = new(conn, max_attempts=2)
+    before = task(conn, held)["run_after"]
     worker.claim()
     assert lapse(conn, held) == {held: "retry"}
     found = task(conn, held)
     assert (found["attempts"], found["max_attempts"], found["lapses"]) == (1, 3, 1)
-    assert found["run_after"] == found["updated_at"]
+    assert found["run_after"] == before
     assert found["error"].startswith("lease_expired: w1 was last seen at ")
     assert worker.complete(held) == set()
+    # It stands where it stood, before what came after it.
+    new(conn)
+    assert [row["id"] for row in worker.claim()] == [held]
 
 
 @pytest.mark.parametrize(("lapses", "end"), [(0, "failed"), (1, "retry")])

@@ -1,0 +1,141 @@
+"""Which text encoder is meant: by name, by the setting TEXT_ENCODER, by what has been stored.
+
+Two questions, which have different answers while a new encoder is being prepared: what new vectors are
+made with (`choose`), and what a question is asked with (`for_questions`). Nothing changes the encoder
+silently: stored vectors answer through the encoder that made them until the chosen one has embedded
+everything that they are of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from seedcore.config.settings import Settings
+from seedcore.db.rows import fetch_one
+from seedcore.embed import encoders
+from seedcore.embed.encoders import queries
+from seedcore.embed.hashing import HashEncoder
+from seedcore.embed.model import TEXT_DIM, StoredEncoder, TextEncoder
+from seedcore.errors import ConfigError, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An encoder that is ready to use.
+
+    Attributes:
+        encoder: It.
+        stored: Its row; the number is what its vectors carry.
+        why: How it was chosen, in a phrase.
+    """
+
+    encoder: TextEncoder
+    stored: StoredEncoder
+    why: str
+
+
+def choose(conn: psycopg.Connection[Any], settings: Settings, name: str | None = None) -> Choice:
+    """Return the encoder that new vectors of texts are made with; it is stored if it is new.
+
+    Args:
+        conn: Any connection.
+        settings: `text_encoder` and the endpoint.
+        name: `hash`, `lsa`, `http` or an encoder's own name. Default: the setting `text_encoder`.
+
+    Raises:
+        NotFound: There is no such encoder.
+        ConfigError: It needs an endpoint, and none is configured.
+    """
+    wanted = name or settings.text_encoder
+    why = f"asked for as {wanted}" if name else f"TEXT_ENCODER={wanted}"
+    if wanted == "auto":
+        if settings.nim_retrieval_base_url:
+            wanted, why = "http", "NIM_RETRIEVAL_BASE_URL is set"
+        else:
+            wanted, why = "offline", "no endpoint is configured"
+    if wanted in ("offline", "lsa"):
+        fitted = latest_fitted(conn)
+        if fitted is not None:
+            return Choice(build(conn, settings, fitted), fitted, f"{why}; fitted on these texts")
+        if wanted == "lsa":
+            raise NotFound(
+                "no encoder has been fitted on these texts yet",
+                code="embed.not_fitted",
+                hint="seedcore embed fit",
+            )
+        wanted, why = "hash", f"{why}; nothing is fitted yet"
+    if wanted in ("http", settings.nim_retrieval_model):
+        encoder = _endpoint(settings)
+    elif wanted in ("hash", "hash-v1"):
+        encoder = HashEncoder()
+    else:
+        stored = encoders.get(conn, wanted, TEXT_DIM)
+        return Choice(build(conn, settings, stored), stored, why)
+    return Choice(encoder, encoders.ensure(conn, encoder.identity), why)
+
+
+def for_questions(
+    conn: psycopg.Connection[Any], settings: Settings, name: str | None = None
+) -> Choice:
+    """Return the encoder that questions are asked with: the one whose vectors serve.
+
+    Args:
+        conn: Any connection.
+        settings: `text_encoder` and the endpoint.
+        name: Ask with another one.
+
+    Raises:
+        NotFound: There is no such encoder.
+        ConfigError: The vectors were made by an endpoint that isn't configured.
+    """
+    if name is not None:
+        return choose(conn, settings, name)
+    stored = encoders.serving(conn, "text", TEXT_DIM)
+    if stored is None:
+        return choose(conn, settings)
+    return Choice(build(conn, settings, stored), stored, "its vectors serve")
+
+
+def build(conn: psycopg.Connection[Any], settings: Settings, stored: StoredEncoder) -> TextEncoder:
+    """Return the text encoder of a row, ready to use.
+
+    Raises:
+        ConfigError: It is a model behind an endpoint that isn't configured.
+        NotFound: Nobody said what made its vectors.
+    """
+    identity = stored.identity
+    if identity.name == "hash":
+        return HashEncoder(identity.native_dim)
+    if identity.name == "lsa":
+        from seedcore.embed.lsa import LsaEncoder
+
+        return LsaEncoder.loaded(identity, encoders.load_weights(conn, stored))
+    if identity.name == "unspecified" or identity.kind != "text":
+        raise NotFound(
+            f"encoder {identity.model} embeds no texts",
+            code="embed.unknown_encoder",
+            hint="seedcore embed encoders",
+        )
+    if identity.name != settings.nim_retrieval_model or not settings.nim_retrieval_base_url:
+        raise ConfigError(
+            f"the stored vectors were made by {identity.model}, which no endpoint is configured for",
+            code="embed.endpoint_missing",
+            hint=f"set NIM_RETRIEVAL_BASE_URL and NIM_RETRIEVAL_MODEL={identity.name}, or embed "
+            "everything anew: seedcore embed tasks --encoder hash",
+        )
+    return _endpoint(settings)
+
+
+def latest_fitted(conn: psycopg.Connection[Any]) -> StoredEncoder | None:
+    """Return the newest encoder that was fitted on these texts, or None."""
+    row = fetch_one(conn, queries.latest_fitted)
+    return None if row is None else encoders.get(conn, row["model"], TEXT_DIM)
+
+
+def _endpoint(settings: Settings) -> TextEncoder:
+    from seedcore.embed.endpoint import EndpointEncoder
+
+    return EndpointEncoder.configured(settings)

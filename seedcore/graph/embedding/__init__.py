@@ -1,0 +1,1 @@
+"""Vectors of the graph's shape: read what they depend on, encode, store, and fit the encoder."""
