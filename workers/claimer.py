@@ -79,7 +79,8 @@ class Claimer:
         self._can_listen = can_listen
         # A run that waits for others to end looks more often: nobody notifies it of an end.
         self._longest_pause_s = min(
-            settings.dispatcher_poll_interval_s, 0.25 if options.until_empty else math.inf
+            settings.dispatcher_poll_interval_s,
+            0.25 if options.until_empty or options.once else math.inf,
         )
         self._failures = 0
         self._unknown: Shipment | None = None
@@ -144,13 +145,13 @@ class Claimer:
         if not self._may_be_over:
             return False
         self._may_be_over = False  # asked again after the next empty look
-        if self._options.once:
-            self.is_drained = True
-        elif self._options.until_empty:
-            try:
+        try:
+            if self._options.once:
+                self.is_drained = not await self._link.use(Engine.is_due_later)
+            elif self._options.until_empty:
                 self.is_drained = await self._link.use(Engine.is_drained)
-            except SeedcoreError as error:
-                await self._lost(error)
+        except SeedcoreError as error:
+            await self._lost(error)
         return self.is_drained
 
     def _wanted(self) -> int:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seedcore.config.settings import Settings
 from seedcore.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from seedcore.agent.placing import AgentSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,9 +18,9 @@ class Options:
     """One run.
 
     Attributes:
-        once: End when nothing is due and nothing of its own runs.
+        once: End when nothing is due, but what is paused, and nothing of its own runs.
         until_empty: End when nothing is due, delayed or running anywhere in the lane.
-        timeout_s: Longest wait of `until_empty`, in seconds; None = no limit.
+        timeout_s: Longest time of a bounded run, in seconds; None = no limit.
         max_tasks: End after so many claims; 0 = no limit.
         types: Take only tasks of these types; empty = all.
         domains: Take only tasks of these domains; empty = all.
@@ -25,6 +29,7 @@ class Options:
         startup_timeout_s: How long to try to connect at first, in seconds.
         metrics_textfile: Where to leave the metrics for a textfile collector.
         index: Number of this worker on its host, part of its name.
+        agents: Agents that live in this worker and run its tasks; empty = it runs them itself.
     """
 
     once: bool = False
@@ -38,6 +43,7 @@ class Options:
     startup_timeout_s: float = 30.0
     metrics_textfile: str | None = None
     index: int = 1
+    agents: tuple[AgentSpec, ...] = ()
 
     @property
     def is_bounded(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seedcore.agent.executor import Executor
+from seedcore.agent.hosted import HostedExecutor
 from seedcore.config.settings import Settings
 from seedcore.registry.port import Instance
 from seedcore.task.exchange import Owner
@@ -32,7 +33,7 @@ class Parts:
     options: Options
     owner: Owner
     instance: Instance
-    executor: Executor
+    executor: Executor | HostedExecutor
     ledger: Ledger
     prefetch: Prefetch
     runner: Runner

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from seedcore.agent import envelope
 from seedcore.agent.executor import Executor, Outcome, time_limit
+from seedcore.agent.hosted import HostedExecutor
 from seedcore.config.settings import Settings
 from seedcore.telemetry import logs
 from workers.ledger import Fate, Held
@@ -41,7 +42,7 @@ class Runner:
 
     def __init__(
         self,
-        executor: Executor,
+        executor: Executor | HostedExecutor,
         settings: Settings,
         *,
         finished: Finished,

@@ -60,6 +60,7 @@ COMMENT ON INDEX ix_tasks_key_ended IS 'ended tasks by their key, newest first';
 
 DROP INDEX IF EXISTS ix_tasks_claim_domain;
 DROP INDEX IF EXISTS ix_tasks_claim_keyed;
+DROP INDEX IF EXISTS ix_tasks_age_keyed;
 DROP INDEX IF EXISTS ix_tasks_running_key;
 ALTER TABLE tasks
     DROP CONSTRAINT IF EXISTS ck_tasks_unique_while,

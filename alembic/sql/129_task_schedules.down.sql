@@ -3,6 +3,8 @@ DROP FUNCTION IF EXISTS task_error_group(TEXT);
 DROP FUNCTION IF EXISTS task_await(UUID);
 DROP FUNCTION IF EXISTS tasks_link(UUID[], UUID[], BOOLEAN[]);
 DROP FUNCTION IF EXISTS tasks_remember_waiting(UUID[]);
+DROP FUNCTION IF EXISTS tasks_remember_another(UUID);
+DROP FUNCTION IF EXISTS task_waits_bucket(UUID);
 DROP FUNCTION IF EXISTS task_schedule_run(TEXT);
 DROP FUNCTION IF EXISTS task_schedules_fire(UUID[], TIMESTAMPTZ[], TIMESTAMPTZ[], UUID[], TIMESTAMPTZ[], TEXT[], TEXT[]);
 DROP FUNCTION IF EXISTS task_schedule_fire_one(task_schedules, TIMESTAMPTZ, TEXT, TEXT);

@@ -42,6 +42,13 @@ INDEXES = (
         ),
     ),
     (
+        "ix_tasks_age_keyed",
+        (
+            "(priority, aged, (coalesce(run_after, created_at)), id) "
+            "WHERE status IN ('queued', 'retry') AND concurrency_key IS NOT NULL"
+        ),
+    ),
+    (
         "ix_tasks_running_key",
         "(concurrency_key) WHERE status = 'running' AND concurrency_key IS NOT NULL",
     ),

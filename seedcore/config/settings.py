@@ -270,11 +270,23 @@ class Settings:
         15.0, "pause between passes of the registry's reaper", unit="s", least=0.05
     )
 
+    # Agents
+    agent_max_idle_s: float = setting(
+        3600.0, "idleness after which an agent counts as archived", unit="s", least=0.1
+    )
+    tier0_discovery: str = setting(
+        "registry",
+        "where agents are looked for: ray = the cluster, hybrid = registry and cluster",
+        choices=("ray", "hybrid", "registry"),
+    )
+    tier0_attach_actors: str = setting(
+        "", "Ray actors to attach beside those that are found, comma-separated"
+    )
+
     # Embeddings
     text_encoder: str = setting(
         "auto",
-        "text encoder: auto = the endpoint if one is configured, else offline; offline = lsa once it is "
-        "fitted, else hash",
+        "text encoder; auto = an endpoint if there is one, else offline: lsa or hash",
         choices=("auto", "http", "offline", "lsa", "hash"),
     )
     nim_retrieval_base_url: str | None = setting(

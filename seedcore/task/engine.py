@@ -209,6 +209,11 @@ class Engine:
         rows = await self._rows(queries.is_drained, self._filter())
         return bool(rows[0][0])
 
+    async def is_due_later(self) -> bool:
+        """Tell whether time alone will let something through that is due: a bucket, a limit, a busy key."""
+        rows = await self._rows(queries.is_due_later, self._filter())
+        return bool(rows[0][0])
+
     async def left_over(self) -> LeftOver:
         """Count the unfinished tasks of the lane."""
         rows = await self._rows(queries.left_over, self._filter())

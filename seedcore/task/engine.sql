@@ -106,6 +106,42 @@ SELECT NOT EXISTS (
           AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s::text[]))
           AND (%(domains)s::text[] IS NULL OR domain = ANY (%(domains)s::text[])))
 
+-- is_due_later --
+-- Whether something is due that this worker will get although it got nothing just now: a bucket fills up, a
+-- place or a key gets free. What is paused waits for people. Of one key, other workers' types may go first, so
+-- behind a filter it counts only while the key is in use.
+SELECT EXISTS (
+       SELECT FROM queue_lanes AS lane
+        WHERE lane.lane = 'queue' AND NOT lane.paused
+          AND (EXISTS (
+               SELECT FROM generate_series(10, 0, -1) AS level (priority)
+                CROSS JOIN LATERAL (
+                      SELECT FROM tasks
+                       WHERE status IN ('queued', 'retry') AND type <> 'graph' AND concurrency_key IS NULL
+                         AND tasks.priority = level.priority
+                         AND coalesce(run_after, created_at) <= now()
+                         AND (expires_at IS NULL OR expires_at > now())
+                         AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s::text[]))
+                         AND (%(domains)s::text[] IS NULL OR domain = ANY (%(domains)s::text[]))
+                         AND NOT EXISTS (SELECT FROM queue_controls AS control
+                                          WHERE control.lane = 'queue' AND control.paused
+                                            AND control.domain = tasks.domain)
+                       ORDER BY coalesce(run_after, created_at), id
+                       LIMIT 1) AS first)
+               OR EXISTS (
+               SELECT FROM tasks
+                WHERE status IN ('queued', 'retry') AND task_lane(type) = 'queue'
+                  AND concurrency_key IS NOT NULL
+                  AND coalesce(run_after, created_at) <= now()
+                  AND (expires_at IS NULL OR expires_at > now())
+                  AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s::text[]))
+                  AND (%(domains)s::text[] IS NULL OR domain = ANY (%(domains)s::text[]))
+                  AND NOT EXISTS (SELECT FROM queue_controls AS control
+                                   WHERE control.lane = 'queue' AND control.paused
+                                     AND control.domain = tasks.domain)
+                  AND (%(types)s::text[] IS NULL AND %(domains)s::text[] IS NULL
+                       OR (task_key_use(concurrency_key)).running > 0))))
+
 -- left_over --
 -- What stays behind when a bounded run ends.
 SELECT count(*) FILTER (WHERE status IN ('queued', 'retry')

@@ -244,6 +244,7 @@ def test_the_indexes_are_those_of_the_design(conn: Conn) -> None:
         "ux_tasks_idempotency_key",
         # Partial: tasks without a concurrency key pay nothing.
         "ix_tasks_claim_keyed",
+        "ix_tasks_age_keyed",
         "ix_tasks_running_key",
         # Partial but for the BRIN one: tasks without a snapshot or media pay next to nothing.
         "idx_tasks_snapshot_id",

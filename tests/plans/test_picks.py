@@ -110,3 +110,18 @@ def test_ageing_reads_the_oldest_first(filled: Conn) -> None:
     assert row == {"n": 50}
     assert read["seq_scan"] == 0
     assert read["idx_tup_fetch"] < 500
+
+
+def test_ageing_reads_of_those_with_a_key_only_what_it_raises(filled: Conn) -> None:
+    # Fifty thousand have not waited for long, and of those that have nearly all have been raised for it.
+    filled.execute(
+        "INSERT INTO tasks (id, type, status, priority, aged, concurrency_key, created_at)"
+        " SELECT gen_random_uuid(), 'echo', 'queued', 5, n, 'k' || n, now() - a * interval '1 s'"
+        " FROM (VALUES (0, 70, 2), (1, 90, 2000)) AS v (n, a, times), generate_series(1, v.times)"
+    )
+    filled.execute("DELETE FROM tasks WHERE domain <> 'big'")
+    with counted(filled) as read:
+        row = filled.execute("SELECT tasks_age(60, 50) AS n").fetchone()
+    assert row == {"n": 2}
+    assert read["seq_scan"] == 0
+    assert read["idx_tup_fetch"] < 100

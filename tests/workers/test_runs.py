@@ -52,6 +52,21 @@ def test_once_leaves_the_future_alone(work: Any, submit: Submit, task: Read) -> 
     assert task(broken)["error"] == "tool_error: test.fail: on purpose"
 
 
+def test_once_waits_for_a_limit_but_not_for_people(work: Any, submit: Submit, conn: Any) -> None:
+    for _ in range(3):
+        submit()
+    submit(p_domain="closed")
+    conn.execute("SELECT queue_pause('queue', 'a', NULL, 'closed')")
+    conn.execute("SELECT queue_limit('queue', 'a', p_rate_per_s => 5, p_burst => 1)")
+    summary = work("--once")
+    assert (summary["completed"], summary["left_due"]) == (3, 1)
+
+    submit(), submit()
+    conn.execute("SELECT queue_limit('queue', 'a', p_rate_per_s => 0.001)")
+    summary = work("--once", "--timeout", "300ms", code=6)
+    assert summary["left_due"] == 3
+
+
 def test_until_empty_waits_for_delays_retries_and_dependants(
     work: Any, submit: Submit, task: Read, conn: Any
 ) -> None:

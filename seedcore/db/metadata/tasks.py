@@ -109,6 +109,14 @@ sa.Index(
     postgresql_where=sa.text(f"{_claimable} AND concurrency_key IS NOT NULL"),
 )
 sa.Index(
+    "ix_tasks_age_keyed",
+    tasks.c.priority,
+    tasks.c.aged,
+    sa.func.coalesce(tasks.c.run_after, tasks.c.created_at),
+    tasks.c.id,
+    postgresql_where=sa.text(f"{_claimable} AND concurrency_key IS NOT NULL"),
+)
+sa.Index(
     "ix_tasks_running_key",
     tasks.c.concurrency_key,
     postgresql_where=sa.text("status = 'running' AND concurrency_key IS NOT NULL"),

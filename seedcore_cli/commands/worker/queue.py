@@ -48,7 +48,10 @@ def queue(
     *,
     once: Annotated[
         bool,
-        typer.Option("--once", help="End when nothing is due and nothing of its own runs."),
+        typer.Option(
+            "--once",
+            help="End when nothing is due that is not paused, and nothing of its own runs.",
+        ),
     ] = False,
     until_empty: Annotated[
         bool,
@@ -158,8 +161,8 @@ def queue(
 
     Example: seedcore worker queue --until-empty --timeout 5m --output json
 
-    Exit codes: 0 drained; 1 the drain time-out passed and work was cancelled; 6 --until-empty took
-    longer than --timeout; 69 no database; 75 a new epoch (--exit-on-epoch-change); 78 wrong
+    Exit codes: 0 drained; 1 the drain time-out passed and work was cancelled; 6 a run that
+    ends by itself took longer than --timeout; 69 no database; 75 a new epoch (--exit-on-epoch-change); 78 wrong
     configuration.
     """
     if cli.timeout_s is not None and not (once or until_empty or max_tasks):
@@ -196,6 +199,8 @@ def queue(
     summary, code = _run(settings, options, log_level(cli))
     if summary is not None:
         cli.printer.one(summary, SUMMARY)
+        if summary.get("left_due"):
+            cli.note(f"{summary['left_due']} due tasks are left; 'seedcore queue status' shows why")
     raise typer.Exit(code)
 
 

@@ -190,6 +190,73 @@ def test_two_that_end_the_last_two_do_not_both_leave_it_to_the_other(
     assert status(conn, it) == "queued"
 
 
+LOCK = "SELECT FROM tasks WHERE id = %s FOR NO KEY UPDATE"
+
+
+@pytest.mark.parametrize("is_remembered", [True, False])
+def test_of_two_that_end_the_last_two_none_waits_for_a_member_of_the_other(
+    conn: Conn, other: Conn, worker: Worker, rival: Worker, aside: Aside,
+    blocked: Callable[[Conn], None], is_remembered: bool,
+) -> None:  # fmt: skip
+    ids = sorted(members(conn, 70))
+    it = gather(conn, ids)
+    take(worker, [*ids[:68], ids[69]])
+    take(rival, [ids[68]])
+    worker.complete(*ids[:68])
+    if not is_remembered:
+        conn.execute("DELETE FROM task_waits")
+    conn.execute("SET lock_timeout = '5s'")
+    with other.transaction():
+        # As if in the middle of its statement: its member is locked, what waits for it not yet.
+        other.execute(LOCK, [ids[68]])
+        with conn.transaction():
+            worker.complete(ids[69])
+            assert remembered(conn) is None
+            ending = aside(rival.complete, ids[68])
+            blocked(other)
+        ending.result(10)
+    assert status(conn, it) == "queued"
+
+
+def test_who_cancels_a_batch_and_who_ends_a_member_do_not_wait_for_each_other(
+    conn: Conn, other: Conn, worker: Worker, aside: Aside, blocked: Callable[[Conn], None]
+) -> None:
+    (member,) = members(conn, 1)
+    it = UUID(int=1)  # comes before its member
+    service.submit_after(conn, NewTask(type="g", id=it), [member], required=False, actor="ann")
+    take(worker, [member])
+    with conn.transaction():
+        conn.execute(LOCK, [member])
+        cancelling = aside(other.execute, "SELECT tasks_cancel(%s, 'x')", [[it, member]])
+        blocked(other)
+        worker.complete(member)
+    cancelling.result(10)
+    assert (status(conn, it), status(conn, member)) == ("cancelled", "completed")
+
+
+def test_what_is_cancelled_because_of_another_is_locked_in_one_order(
+    conn: Conn, other: Conn, worker: Worker, aside: Aside, blocked: Callable[[Conn], None]
+) -> None:
+    low, high = UUID(int=1), UUID(int=2)
+    first, second = members(conn, 2)
+    # The lower one falls by the higher one's fall, and both wait for the second member.
+    service.submit_after(
+        conn, NewTask(type="g", id=high), [first, second], required=True, actor="ann"
+    )
+    service.submit_after(
+        conn, NewTask(type="g", id=low), [high, second], required=True, actor="ann"
+    )
+    take(worker, [first])
+    conn.execute("SET lock_timeout = '5s'")
+    with other.transaction():
+        other.execute(LOCK, [low])  # as who ends the second member begins
+        failing = aside(worker.fail, first, retryable=False)
+        blocked(conn)
+        other.execute(LOCK, [high])
+    failing.result(10)
+    assert (status(conn, low), status(conn, high)) == ("cancelled", "cancelled")
+
+
 def test_a_member_that_is_requeued_is_waited_for_again(conn: Conn, worker: Worker) -> None:
     ids = sorted(members(conn, 70))
     it = gather(conn, ids)

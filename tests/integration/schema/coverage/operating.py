@@ -273,7 +273,19 @@ COVERED: dict[str, Cover] = {
         rule="test_batches::test_it_runs_after_the_last_member",
         edge="test_schedules_and_batches::test_one_of_more_than_sixty_four_is_remembered",
         refusal="test_batches::test_one_that_fails_cancels_it_or_is_counted",
-        two="test_batches::test_who_ends_what_is_being_remembered_waits_and_then_looks",
+        two="test_batches::test_a_member_that_ends_while_the_wait_begins_is_seen",
+    ),
+    "tasks_remember_another": Cover(
+        rule="test_batches::test_who_ends_what_is_being_remembered_waits_and_then_looks",
+        edge="test_batches::test_an_end_costs_what_ends_and_not_what_is_waited_for",
+        refusal=Nothing("who releases calls it for locked tasks only"),
+        two="test_batches::test_of_two_that_end_the_last_two_none_waits_for_a_member_of_the_other",
+    ),
+    "task_waits_bucket": Cover(
+        rule="test_batches::test_who_ends_what_is_being_remembered_waits_and_then_looks",
+        edge=TOTAL,
+        refusal=TOTAL,
+        two=READS,
     ),
     "task_await": Cover(
         rule="test_batches::test_it_runs_after_the_last_member",
