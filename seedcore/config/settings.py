@@ -286,8 +286,7 @@ class Settings:
     # Embeddings
     text_encoder: str = setting(
         "auto",
-        "text encoder: auto = the endpoint if one is configured, else offline; offline = lsa once it is "
-        "fitted, else hash",
+        "text encoder; auto = an endpoint if there is one, else offline: lsa or hash",
         choices=("auto", "http", "offline", "lsa", "hash"),
     )
     nim_retrieval_base_url: str | None = setting(

@@ -10,7 +10,12 @@ from seedcore_cli.commands.pkg import (  # isort: skip
     difference,
     replay,
     promote,
+    canary,
+    lanes,
 )
 from seedcore_cli.commands.pkg.group import app
 
-__all__ = ["app", "difference", "eval", "folder", "promote", "replay", "snapshot", "validate"]
+__all__ = [
+    "app", "canary", "difference", "eval", "folder", "lanes", "promote", "replay", "snapshot",
+    "validate",
+]  # fmt: skip
