@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seedcore.config.settings import Settings
 from seedcore.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from seedcore.agent.placing import AgentSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,7 @@ class Options:
         startup_timeout_s: How long to try to connect at first, in seconds.
         metrics_textfile: Where to leave the metrics for a textfile collector.
         index: Number of this worker on its host, part of its name.
+        agents: Agents that live in this worker and run its tasks; empty = it runs them itself.
     """
 
     once: bool = False
@@ -38,6 +43,7 @@ class Options:
     startup_timeout_s: float = 30.0
     metrics_textfile: str | None = None
     index: int = 1
+    agents: tuple[AgentSpec, ...] = ()
 
     @property
     def is_bounded(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seedcore.agent.executor import Executor
+from seedcore.agent.hosted import HostedExecutor
 from seedcore.config.settings import Settings
 from seedcore.registry.port import Instance
 from seedcore.task.exchange import Owner
@@ -15,6 +16,7 @@ from workers.ledger import Ledger
 from workers.link import Link
 from workers.metrics import Metrics
 from workers.options import Options
+from workers.policy import PolicyDesk
 from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.runner import Runner
@@ -32,7 +34,8 @@ class Parts:
     options: Options
     owner: Owner
     instance: Instance
-    executor: Executor
+    executor: Executor | HostedExecutor
+    policy: PolicyDesk
     ledger: Ledger
     prefetch: Prefetch
     runner: Runner

@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from seedcore.agent.executor import Executor
+from seedcore.agent.hosted import HostedExecutor
 from seedcore.agent.registry import load as load_tools
 from seedcore.agent.reporting import ReportDesk
 from seedcore.config.settings import Settings
@@ -32,6 +33,7 @@ from seedcore.task.exchange import Filter, Owner
 from seedcore.task.lease import LeaseKeeper, Lost
 from seedcore.telemetry import logs
 from workers import options as rules
+from workers.agents import Agents
 from workers.claimer import Claimer
 from workers.completer import Completer
 from workers.drain import drain
@@ -45,6 +47,7 @@ from workers.metrics import Metrics
 from workers.nudge import Nudge
 from workers.options import Options
 from workers.parts import Parts
+from workers.policy import PolicyDesk
 from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.report import Reporter
@@ -121,7 +124,8 @@ class QueueWorker:
     ) -> None:
         self._settings = settings
         self._options = options
-        logical_id = f"queue@{socket.gethostname()}-{options.index}"
+        name = options.agents[0].agent_id if options.agents else options.index
+        logical_id = f"queue@{socket.gethostname()}-{name}"
         self._instance = instance or instance_of(
             settings,
             logical_id,
@@ -137,6 +141,7 @@ class QueueWorker:
             filter=Filter(list(options.types) or None, list(options.domains) or None),
         )
         self.is_stuck = False
+        self._agents: Agents | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = Stop()
         self._housekeeper: Housekeeper | None = None
@@ -155,8 +160,11 @@ class QueueWorker:
         self._take_signals(parts, reporter)
         try:
             await self._wait_for_database(parts.stop)
+            await parts.policy.start()
             await health.start()
             self._instance.start(health.address)
+            if self._agents is not None:
+                self._agents.begin(health.address)
             parts.renewer.start()
             watching: list[Any] = [parts.watchdog.run(), housekeeper.run()]
             if listener is not None:
@@ -178,7 +186,7 @@ class QueueWorker:
         desk = ReportDesk(
             self._conninfo, owner.id, checkpoint_max_bytes=settings.checkpoint_max_bytes
         )
-        executor = Executor(load_tools(settings), settings, desk=desk)
+        executor = self._executor(desk)
         metrics.watch_calls(executor.calls)
         completer = Completer(
             ledger,
@@ -190,6 +198,7 @@ class QueueWorker:
             is_idle=lambda: runner.is_idle,
             has_ready=lambda: bool(runner.ready),
         )
+        policy = PolicyDesk(settings, self._conninfo, owner.id, metrics)
         runner = Runner(
             executor,
             settings,
@@ -197,6 +206,7 @@ class QueueWorker:
             store_progress=completer.note,
             owner=owner.id,
             may_start=lambda: not completer.is_full,
+            policy=policy,
         )
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)
@@ -221,6 +231,7 @@ class QueueWorker:
             owner=owner,
             instance=self._instance,
             executor=executor,
+            policy=policy,
             ledger=ledger,
             prefetch=prefetch,
             runner=runner,
@@ -239,6 +250,18 @@ class QueueWorker:
         if settings.use_listen_notify:
             listener = Listener(self._conninfo, settings.tasks_notify_channel, claimer.wake)
         return parts, listener
+
+    def _executor(self, desk: ReportDesk) -> Executor | HostedExecutor:
+        tools = load_tools(self._settings)
+        if not self._options.agents:
+            return Executor(tools, self._settings, desk=desk)
+        self._agents = Agents(
+            self._options.agents,
+            self._settings,
+            tools,
+            all_draining=lambda: self._ask_to_stop("asked to drain"),
+        )
+        return self._agents.executor(desk)
 
     async def _wait_for_database(self, stop: Stop) -> None:
         """Connect once, check the schema, and keep trying while the database is not there yet."""
@@ -352,6 +375,8 @@ class QueueWorker:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
         await asyncio.to_thread(parts.renewer.stop)
+        if self._agents is not None:
+            await self._agents.end()
         if parts.claimer.is_declared and parts.link.is_up:
             try:
                 await parts.link.use(Engine.withdraw)
@@ -360,6 +385,7 @@ class QueueWorker:
         self.is_stuck = bool(parts.runner.running)
         await parts.watchdog.close()
         await parts.link.close()
+        await parts.policy.close()
         parts.executor.close()
         await health.stop()
         self._instance.dead()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from seedcore.agent.hosted import HostedExecutor
 from seedcore.db.connection import redact
 from seedcore.db.whereabouts import Whereabouts
 from seedcore.telemetry import logs
@@ -124,6 +126,7 @@ class Reporter:
             "epoch": parts.instance.epoch,
             "metrics": self.get_metrics(),
             "tasks": self._tasks(now),
+            "agents": self._agents(),
         }
 
     async def scrape(self) -> bytes:
@@ -142,6 +145,12 @@ class Reporter:
                 "state": self.state(),
             },
         )
+
+    def _agents(self) -> list[Mapping[str, Any]]:
+        executor = self._parts.executor
+        if not isinstance(executor, HostedExecutor):
+            return []
+        return [agent.get_heartbeat() for agent in executor.agents.values()]
 
     def _tasks(self, now: float) -> list[dict[str, Any]]:
         running = list(self._parts.runner.running.values())[:_SHOWN]

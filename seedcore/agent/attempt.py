@@ -81,8 +81,14 @@ class Request(NamedTuple):
 class Attempt:
     """What has happened in one attempt so far."""
 
-    def __init__(self, task: ClaimedTask, on_progress: OnProgress | None) -> None:
+    def __init__(
+        self,
+        task: ClaimedTask,
+        on_progress: OnProgress | None,
+        runs_in: envelope.RunsIn | None = None,
+    ) -> None:
         self.task = task
+        self._runs_in = runs_in
         self.task_id = str(task.id)
         self.requests: list[Request] = []
         self._records: list[Record] = []
@@ -199,6 +205,7 @@ class Attempt:
             error=error,
             error_type=failure.error_type if failure is not None else None,
             retry=failure.retryable if failure is not None else False,
+            runs_in=self._runs_in,
         )
         # The values have been checked; the envelope around them only adds its own levels.
         return built, encode(built, DEPTH_MAX + 8)

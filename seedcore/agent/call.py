@@ -17,7 +17,7 @@ from seedcore.agent.completion import Completion, Settling
 from seedcore.agent.context import Flag, Submitter, ToolContext, ToolLog
 from seedcore.agent.definition import Tool
 from seedcore.agent.eager import first_step
-from seedcore.agent.envelope import error_text
+from seedcore.agent.envelope import RunsIn, error_text
 from seedcore.agent.failure import Failure
 from seedcore.agent.reporting import ReportDesk
 from seedcore.agent.threads import ToolThreads
@@ -51,6 +51,7 @@ class Surroundings:
         value_max_bytes: Largest value of one call, as JSON.
         record: The attempt, for a call that completes the task by itself.
         settling: Its lease.
+        runs_in: The agent that makes the calls, if one does.
     """
 
     task_id: str
@@ -65,6 +66,7 @@ class Surroundings:
     value_max_bytes: int
     record: Attempt | None = None
     settling: Settling | None = None
+    runs_in: RunsIn | None = None
     left_running: Callable[[asyncio.Future[Any]], None] | None = None
 
 
@@ -263,6 +265,8 @@ def _context(tool: Tool[..., Any], index: int, around: Surroundings) -> ToolCont
         idempotency_key=f"{around.task_id}:{index}",
         deadline=datetime.now(UTC) + timedelta(seconds=ends_at - now),
         log=ToolLog.of(tool.name, around.task_id, around.attempt),
+        agent_id=around.runs_in.agent_id if around.runs_in else None,
+        organ_id=around.runs_in.organ_id if around.runs_in else None,
         snapshot_id=around.snapshot_id,
         _ends_at=ends_at,
         _flag=around.cancelled,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from seedcore.telemetry.clock import timestamp
 
@@ -33,6 +33,13 @@ PERMANENT = frozenset(
 )
 
 _ERROR_TEXT_MAX = 2000
+
+
+class RunsIn(NamedTuple):
+    """The agent that runs something, and its organ."""
+
+    agent_id: str
+    organ_id: str | None = None
 
 
 class Record(TypedDict):
@@ -64,6 +71,7 @@ def build(
     error: str | None = None,
     error_type: str | None = None,
     retry: bool = False,
+    runs_in: RunsIn | None = None,
 ) -> dict[str, Any]:
     """Build the envelope of an attempt.
 
@@ -77,9 +85,12 @@ def build(
         error: What went wrong, in a sentence.
         error_type: The same in one of the fixed words; None = it succeeded.
         retry: Whether another attempt may help.
+        runs_in: The agent that ran it, if one did.
     """
     ok = error_type is None
-    decision, flow, payload = "fast", "fast_path", _fast_path(records, ok, latency_ms)
+    agent_id, organ_id = runs_in or (None, None)
+    decision, flow = "fast", "fast_path"
+    payload = _fast_path(records, ok, latency_ms, agent_id, organ_id)
     if not records:
         decision = flow = "error"
         payload = {"error": error, "error_type": error_type, "original_type": task_type}
@@ -99,8 +110,8 @@ def build(
         "metadata": {},
         "meta": {
             "routing_decision": {
-                "selected_agent_id": None,
-                "selected_organ_id": None,
+                "selected_agent_id": agent_id,
+                "selected_organ_id": organ_id,
                 "router_score": None,
                 "routed_at": started,
                 "route": decision,
@@ -119,10 +130,16 @@ def build(
     }
 
 
-def _fast_path(records: Sequence[Record], ok: bool, latency_ms: float) -> dict[str, Any]:
+def _fast_path(
+    records: Sequence[Record],
+    ok: bool,
+    latency_ms: float,
+    agent_id: str | None,
+    organ_id: str | None,
+) -> dict[str, Any]:
     return {
-        "routed_to": None,
-        "organ_id": None,
+        "routed_to": agent_id,
+        "organ_id": organ_id,
         "processing_time_ms": latency_ms,
         "result": records[-1]["value"] if ok and records else None,
         "tool_results": list(records),

@@ -65,13 +65,22 @@ class Executor:
         registry: The tools.
         settings: Limits: threads, sizes, times, grants.
         desk: Takes what tools report while they run. Default: nobody does. Closed with the executor.
+        runs_in: The agent that calls the tools, if one does.
+        allowed_tools: Patterns of the tools that its role may call, of those that the settings grant.
+            Default: all of them.
 
     Raises:
-        ConfigError: DEFAULT_ALLOWED_TOOLS holds something that is no pattern.
+        ConfigError: DEFAULT_ALLOWED_TOOLS or `allowed_tools` holds something that is no pattern.
     """
 
     def __init__(
-        self, registry: ToolRegistry, settings: Settings, *, desk: ReportDesk | None = None
+        self,
+        registry: ToolRegistry,
+        settings: Settings,
+        *,
+        desk: ReportDesk | None = None,
+        runs_in: envelope.RunsIn | None = None,
+        allowed_tools: str | None = None,
     ) -> None:
         self.registry = registry
         self.settings = settings
@@ -81,7 +90,14 @@ class Executor:
         self._submitter = PooledSubmitter(settings)
         self._desk = desk
         grants = Grants.parse(settings.default_allowed_tools)
-        self._granted = frozenset(tool.name for tool in registry if grants.allows(tool.name))
+        self._role = None if allowed_tools is None else Grants.parse(allowed_tools)
+        self._runs_in = runs_in
+        self.granted = frozenset(
+            tool.name
+            for tool in registry
+            if grants.allows(tool.name) and (self._role is None or self._role.allows(tool.name))
+        )
+        """Names of the tools that may be called here."""
 
     @property
     def threads_abandoned(self) -> int:
@@ -103,6 +119,7 @@ class Executor:
         on_progress: OnProgress | None = None,
         cancelled: Flag | None = None,
         settling: Settling | None = None,
+        desk: ReportDesk | None = None,
         left_running: Callable[[asyncio.Future[Any]], None] | None = None,
     ) -> Outcome:
         """Run one attempt.
@@ -118,6 +135,7 @@ class Executor:
                 not made.
             cancelled: Set when nobody waits for the outcome any more.
             settling: The lease, for a tool that completes the task by itself.
+            desk: Takes what this attempt's tools report. Default: the executor's own.
             left_running: Called when a plain function goes on in its thread although the attempt
                 ends, with what is done when it returns.
 
@@ -127,7 +145,7 @@ class Executor:
         Raises:
             asyncio.CancelledError: The attempt was cancelled.
         """
-        attempt = Attempt(task, on_progress)
+        attempt = Attempt(task, on_progress, self._runs_in)
         failure: Failure | None = None
         try:
             requests = attempt.requests = self._requests(task)
@@ -141,11 +159,12 @@ class Executor:
                 ends_at=deadline,
                 threads=self._threads,
                 submitter=self._submitter,
-                desk=self._desk,
+                desk=desk or self._desk,
                 cancelled=cancelled,
                 value_max_bytes=self.settings.result_max_bytes,
                 record=attempt,
                 settling=settling,
+                runs_in=self._runs_in,
                 left_running=left_running,
             )
             for index, request in enumerate(requests):
@@ -191,13 +210,18 @@ class Executor:
                 f"there is no tool {envelope.storable(name)!r} in this process;"
                 f" {self.registry.suggestion(name)}",
             )
-        if name not in self._granted:
+        if name not in self.granted:
             raise Failure(
-                "not_permitted",
-                f"{name} is not among the tools granted here"
-                f" (DEFAULT_ALLOWED_TOOLS={self.settings.default_allowed_tools})",
+                "not_permitted", f"{name} is not among the tools granted {self._by(name)}"
             )
         return tool
+
+    def _by(self, name: str) -> str:
+        """Say whose grant a tool lacks."""
+        if self._role is not None and not self._role.allows(name):
+            agent = self._runs_in.agent_id if self._runs_in is not None else "this role"
+            return f"to {agent} (its tools are {', '.join(self._role.patterns) or 'none'})"
+        return f"here (DEFAULT_ALLOWED_TOOLS={self.settings.default_allowed_tools})"
 
     def _requests(self, task: ClaimedTask) -> list[Request]:
         """Find out what the task asks for."""

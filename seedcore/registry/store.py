@@ -49,9 +49,9 @@ def current_epoch(conn: psycopg.Connection[Any]) -> UUID | None:
     return None if row is None else row["epoch"]
 
 
-def active(conn: psycopg.Connection[Any]) -> list[Row]:
-    """Return the best active instance of each logical id."""
-    return fetch(conn, queries.active, {"logical_id": None})
+def active(conn: psycopg.Connection[Any], logical_id: str | None = None) -> list[Row]:
+    """Return the best active instance of each logical id, or of one."""
+    return fetch(conn, queries.active, {"logical_id": logical_id})
 
 
 def ensure_epoch(conn: psycopg.Connection[Any], candidate: UUID) -> UUID:

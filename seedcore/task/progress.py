@@ -79,6 +79,20 @@ class ProgressStore:
         }
         return frozenset(str(row[0]) for row in self._rows(queries.write, parameters))
 
+    def note(self, task_id: str, attempts: int, document: str) -> bool:
+        """Keep a document in a running task's result; tells whether the lease still held.
+
+        Raises:
+            SeedcoreError: The database can't be reached or refused; nothing is stored.
+        """
+        parameters: dict[str, object] = {
+            "owner": self._owner,
+            "ids": [task_id],
+            "attempts": [attempts],
+            "results": [document],
+        }
+        return bool(self._rows(session_queries.note_progress, parameters))
+
     def read(self, task_id: str) -> tuple[int, str] | None:
         """Return the call and the JSON text of a task's checkpoint, or None.
 

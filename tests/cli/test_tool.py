@@ -63,6 +63,7 @@ def test_list_shows_what_tasks_can_call(shop: Invoke):
     names = [line[0] for line in lines]
     assert names == [
         "echo",
+        "registry.instances",
         "shop.bug",
         "shop.fail",
         "shop.price",

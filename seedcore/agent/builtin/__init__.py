@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seedcore.agent.builtin.basic import echo, sleep
+from seedcore.agent.builtin.registry import instances_tool
 from seedcore.agent.builtin.tasks import submit
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def seedcore_tools(settings: Settings) -> list[Tool[..., Any]]:
     Raises:
         ConfigError: TOOL_HTTP_ALLOW holds something that is no host.
     """
-    tools: list[Tool[..., Any]] = [echo, sleep, submit]
+    tools: list[Tool[..., Any]] = [echo, sleep, submit, instances_tool(settings)]
     if settings.tool_http_allow.strip():
         # Imported only where it is switched on: aiohttp takes its time.
         from seedcore.agent.builtin.http import request_tool

@@ -117,8 +117,8 @@ def whole(
     # An edge that came between the two statements may lead to a node that was not there yet.
     is_known = np.isin(raw["src"], node_ids) & np.isin(raw["dst"], node_ids)
     raw = raw[is_known]
-    src: Ints = np.searchsorted(node_ids, raw["src"].astype(np.int64))
-    dst: Ints = np.searchsorted(node_ids, raw["dst"].astype(np.int64))
+    src = _places(node_ids, raw["src"])
+    dst = _places(node_ids, raw["dst"])
     relations = raw["type"].astype(np.int64) - 1
     edges = Edges(src, dst, relations, raw["weight"].astype(np.float32), _NAMES)
     features = _features(conn, node_ids, as_of_s, half_life_s, checkpoint)
@@ -164,6 +164,12 @@ def _features(
             age_s = None if as_of_s is None else as_of_s - row["created_s"]
             features.add(row["kind"], row["text"], age_s)
     return features
+
+
+def _places(node_ids: Ints, wanted: Any) -> Ints:
+    """Return where numbers stand in an ascending list that has them."""
+    found: Any = np.searchsorted(node_ids, wanted.astype(np.int64))
+    return found
 
 
 def _ints(values: Any) -> Ints:

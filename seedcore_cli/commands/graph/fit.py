@@ -53,7 +53,7 @@ def fit(
     not linked; `mean_auc` that of graph-mean, which needs no fit. A fit that is no better is not kept.
     Vectors of different encoders are never compared: embed the nodes anew after it.
 
-    Example: seedcore graph fit && seedcore embed graph --all
+    Example: seedcore graph fit --hops 2
 
     Exit codes: 2 the graph is too small; 3 it predicts no better than graph-mean, and is not kept.
     """
