@@ -16,6 +16,7 @@ from workers.ledger import Ledger
 from workers.link import Link
 from workers.metrics import Metrics
 from workers.options import Options
+from workers.policy import PolicyDesk
 from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.runner import Runner
@@ -34,6 +35,7 @@ class Parts:
     owner: Owner
     instance: Instance
     executor: Executor | HostedExecutor
+    policy: PolicyDesk
     ledger: Ledger
     prefetch: Prefetch
     runner: Runner

@@ -47,6 +47,7 @@ from workers.metrics import Metrics
 from workers.nudge import Nudge
 from workers.options import Options
 from workers.parts import Parts
+from workers.policy import PolicyDesk
 from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.report import Reporter
@@ -159,6 +160,7 @@ class QueueWorker:
         self._take_signals(parts, reporter)
         try:
             await self._wait_for_database(parts.stop)
+            await parts.policy.start()
             await health.start()
             self._instance.start(health.address)
             if self._agents is not None:
@@ -196,6 +198,7 @@ class QueueWorker:
             is_idle=lambda: runner.is_idle,
             has_ready=lambda: bool(runner.ready),
         )
+        policy = PolicyDesk(settings, self._conninfo, owner.id, metrics)
         runner = Runner(
             executor,
             settings,
@@ -203,6 +206,7 @@ class QueueWorker:
             store_progress=completer.note,
             owner=owner.id,
             may_start=lambda: not completer.is_full,
+            policy=policy,
         )
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)
@@ -227,6 +231,7 @@ class QueueWorker:
             owner=owner,
             instance=self._instance,
             executor=executor,
+            policy=policy,
             ledger=ledger,
             prefetch=prefetch,
             runner=runner,
@@ -380,6 +385,7 @@ class QueueWorker:
         self.is_stuck = bool(parts.runner.running)
         await parts.watchdog.close()
         await parts.link.close()
+        await parts.policy.close()
         parts.executor.close()
         await health.stop()
         self._instance.dead()

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from seedcore_cli.commands.pkg import (  # isort: skip
     folder,
+    eval,
+    validate,
     snapshot,
     difference,
+    replay,
     promote,
     canary,
     lanes,
 )
 from seedcore_cli.commands.pkg.group import app
 
-__all__ = ["app", "canary", "difference", "folder", "lanes", "promote", "snapshot"]
+__all__ = [
+    "app", "canary", "difference", "eval", "folder", "lanes", "promote", "replay", "snapshot",
+    "validate",
+]  # fmt: skip
