@@ -173,6 +173,14 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["cases_failed = -1", "cases_failed = 1", "cases_total = -1"],
         ["cases_total = 1", "cases_total = 1, cases_failed = 1"],
     ),
+    "ck_queue_changes_kind": (
+        ["kind = ''", "kind = 'other'", "kind = 'LANE'"],
+        ["kind = 'lane'", "kind = 'domain'"],
+    ),
+    "ck_queue_changes_subject": (
+        ["kind = 'schedule'", "schedule = 's'", "lane = NULL"],
+        ["lane = 'graph'"],
+    ),
     "ck_queue_controls_bucket": (
         ["rate_per_s = NULL", "burst = NULL", "tokens = NULL", "filled_at = NULL"],
         ["rate_per_s = NULL, burst = NULL, tokens = NULL, filled_at = NULL"],
