@@ -1,7 +1,7 @@
 """Which text encoder is meant: by name, by the setting TEXT_ENCODER, by what has been stored.
 
-Two questions, which have different answers while a new encoder is being prepared: what new vectors are
-made with (`choose`), and what a question is asked with (`for_questions`). Nothing changes the encoder
+Two questions, which have different answers while a new encoder is being prepared: what everything is to be
+embedded with (`choose` with `prepare`), and what serves meanwhile (`choose`, `for_questions`). Nothing changes the encoder
 silently: stored vectors answer through the encoder that made them until the chosen one has embedded
 everything that they are of.
 """
@@ -48,19 +48,27 @@ def choose(
     name: str | None = None,
     *,
     keep: bool = True,
+    prepare: bool = False,
 ) -> Choice:
-    """Return the encoder that new vectors of texts are made with.
+    """Return the encoder that a text is embedded with: the one that serves, if there is one.
 
     Args:
         conn: Any connection.
         settings: `text_encoder` and the endpoint.
         name: `hash`, `lsa`, `http` or an encoder's own name. Default: the setting `text_encoder`.
         keep: Store it if it is new; else it has the number 0, which no vector carries.
+        prepare: The encoder that is to serve, by the setting, whatever serves now. For whoever embeds
+            everything anew; a worker that embeds single texts would put them where nobody looks.
 
     Raises:
         NotFound: There is no such encoder.
-        ConfigError: It needs an endpoint, and none is configured.
+        ConfigError: It needs an endpoint, and none is configured; or the vectors that serve were made by
+            one that isn't.
     """
+    if name is None and not prepare:
+        stored = encoders.serving(conn, "text", TEXT_DIM)
+        if stored is not None:
+            return Choice(build(conn, settings, stored), stored, "its vectors serve")
     wanted = name or settings.text_encoder
     why = f"asked for as {wanted}" if name else f"TEXT_ENCODER={wanted}"
     if wanted == "auto":
@@ -107,12 +115,7 @@ def for_questions(
         NotFound: There is no such encoder.
         ConfigError: The vectors were made by an endpoint that isn't configured.
     """
-    if name is not None:
-        return choose(conn, settings, name, keep=False)
-    stored = encoders.serving(conn, "text", TEXT_DIM)
-    if stored is None:
-        return choose(conn, settings, keep=False)
-    return Choice(build(conn, settings, stored), stored, "its vectors serve")
+    return choose(conn, settings, name, keep=False)
 
 
 def build(conn: psycopg.Connection[Any], settings: Settings, stored: StoredEncoder) -> TextEncoder:

@@ -137,6 +137,24 @@ def test_bad_input_is_one_line_and_changes_nothing(
     assert conn.execute(statement).fetchone() == before
 
 
+def test_nodes_are_embedded_from_their_surroundings(
+    cli: Invoke, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute("SELECT * FROM ensure_nodes('agent', ARRAY['ada', 'bob', 'cem'])")
+    conn.execute("INSERT INTO agent_collab_agent (src_agent, dst_agent) VALUES ('ada', 'bob')")
+    assert cli("embed", "graph", "--dry-run", "-o", "json").json["embedded"] == 3
+    done = cli("embed", "graph", "-o", "json").json
+    assert (done["encoder"], done["embedded"]) == ("graph-mean-v1", 3)
+    again = cli("embed", "graph", "-o", "json").json
+    assert (again["embedded"], again["unchanged"]) == (0, 3)
+    near = cli("embed", "search", "--like", "agent:ada", "--dim", "128", "-o", "json").json
+    assert [hit["id"] for hit in near] == ["bob", "cem"]
+    left = cli("embed", "graph", "--id", "agent:cem", "--enqueue", "-o", "json").json
+    assert (left["pending"], len(left["task_ids"])) == (1, 1)
+    assert cli("embed", "graph", "--id", "agent:zoe").code == 4
+    assert cli("embed", "graph", "--dim", "64").code == 2
+
+
 def test_indexes_are_dropped_and_built_again(cli: Invoke, conn: psycopg.Connection[Any]) -> None:
     name = "idx_graph_embeddings_128_emb"
     definition = "SELECT pg_get_indexdef(%s::regclass) AS d, obj_description(%s::regclass) AS c"

@@ -46,6 +46,12 @@ RUN = (
 
 ENQUEUED = (Column("kind", id=True), Column("pending", align="right"), Column("task_id"))
 
+ENQUEUED_NODES = (
+    Column("kind", id=True),
+    Column("pending", align="right"),
+    Column("task_ids", header="TASKS", format=lambda ids: str(len(ids))),
+)
+
 STATUS = (
     Column("kind", id=True),
     Column("dim", align="right"),

@@ -36,7 +36,7 @@ def status(
 
     rule = None if fail_over is None else counting.rule(fail_over)
     with cli.connect() as conn:
-        choice = choose(conn, cli.settings, keep=False)
+        choice = choose(conn, cli.settings, keep=False, prepare=True)
         rows = counting.status(conn, choice.stored.encoder_id)
     cli.printer.many(rows, STATUS)
     cli.note(f"new texts are embedded by {choice.stored.identity.model} ({choice.why})")
