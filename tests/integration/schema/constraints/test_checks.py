@@ -125,6 +125,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "ck_pkg_evaluations_duration": numbers("duration_ms", *FINITE_FROM_0),
     "ck_pkg_evaluations_outcome": words("outcome", "ok", "error", "skipped"),
     "ck_pkg_promotions_action": words("action", "promote", "rollback"),
+    "ck_pkg_rollout_plans_automation": (
+        ["max_fail = 0", "min_samples = 0", "fails = -1", "checked_samples = -1"],
+        ["max_fail = 1, min_samples = 1, fails = 0, checked_samples = 0"],
+    ),
     "ck_pkg_rollout_plans_from": (
         [
             "from_percent = 50",
