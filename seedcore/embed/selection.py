@@ -21,6 +21,9 @@ from seedcore.embed.hashing import HashEncoder
 from seedcore.embed.model import TEXT_DIM, StoredEncoder, TextEncoder
 from seedcore.errors import ConfigError, NotFound
 
+_loaded: dict[tuple[str, str | None], TextEncoder] = {}
+"""The fitted encoder that was used last: the same weights always make the same one."""
+
 
 @dataclass(slots=True)
 class Choice:
@@ -129,9 +132,7 @@ def build(conn: psycopg.Connection[Any], settings: Settings, stored: StoredEncod
     if identity.name == "hash":
         return HashEncoder(identity.native_dim)
     if identity.name == "lsa":
-        from seedcore.embed.lsa import LsaEncoder
-
-        return LsaEncoder.loaded(identity, encoders.load_weights(conn, stored))
+        return _fitted(conn, stored)
     if identity.name == "unspecified" or identity.kind != "text":
         raise NotFound(
             f"encoder {identity.model} embeds no texts",
@@ -152,6 +153,19 @@ def latest_fitted(conn: psycopg.Connection[Any]) -> StoredEncoder | None:
     """Return the newest encoder that was fitted on these texts, or None."""
     row = fetch_one(conn, queries.latest_fitted)
     return None if row is None else encoders.get(conn, row["model"], TEXT_DIM)
+
+
+def _fitted(conn: psycopg.Connection[Any], stored: StoredEncoder) -> TextEncoder:
+    """Return a fitted encoder; a process that asks often loads its weights, tens of MB, once."""
+    from seedcore.embed.lsa import LsaEncoder
+
+    key = (stored.identity.model, stored.identity.digest)
+    encoder = _loaded.get(key)
+    if encoder is None:
+        encoder = LsaEncoder.loaded(stored.identity, encoders.load_weights(conn, stored))
+        _loaded.clear()
+        _loaded[key] = encoder
+    return encoder
 
 
 def _endpoint(settings: Settings) -> TextEncoder:

@@ -59,6 +59,22 @@ def test_texts_become_vectors_and_answers(cli: Invoke) -> None:
 
 
 @pytest.mark.usefixtures("texts")
+def test_a_retired_encoder_can_be_removed(cli: Invoke, conn: psycopg.Connection[Any]) -> None:
+    cli("embed", "tasks")
+    assert cli("embed", "encoders", "--remove", "hash-v1", "--yes", "-o", "json").error["code"] == (
+        "embed.encoder_serves"
+    )
+    conn.execute("UPDATE encoder SET state = 'retired' WHERE name = 'hash'")
+    dry = cli("embed", "encoders", "--remove", "hash-v1", "--dry-run", "-o", "json").json
+    assert dry == {"model": "hash-v1", "vectors": 3, "dry_run": True}
+    assert cli("embed", "encoders", "--remove", "hash-v1").code == 10
+    done = cli("embed", "encoders", "--remove", "hash-v1", "--yes", "-o", "json").json
+    assert done == {"model": "hash-v1", "vectors": 3}
+    assert conn.execute("SELECT FROM graph_embeddings_1024").fetchall() == []
+    assert cli("embed", "encoders", "--remove", "hash-v1", "--yes").code == 4
+
+
+@pytest.mark.usefixtures("texts")
 def test_what_is_due_can_be_left_to_a_worker(cli: Invoke, conn: psycopg.Connection[Any]) -> None:
     dry = cli("embed", "tasks", "--enqueue", "--dry-run", "-o", "json").json
     assert (dry["pending"], dry["task_id"]) == (3, None)

@@ -105,6 +105,8 @@ ENCODERS = (
     Column("created_at", format=moment, wide=True),
 )
 
+REMOVED = (Column("model", id=True), Column("vectors", align="right"))
+
 PROBE = (Column("url", id=True), Column("ready"), Column("models"))
 
 FIT = (
