@@ -63,13 +63,13 @@ SELECT t.id, t.name, t.default_params
  ORDER BY t.name COLLATE "C"
 
 -- load_rules --
-SELECT r.id, r.rule_name, r.priority, r.engine::text, r.rule_source, r.compiled_rule, r.metadata, r.disabled
+SELECT r.id::text, r.rule_name, r.priority, r.engine::text, r.rule_source, r.compiled_rule, r.metadata, r.disabled
   FROM pkg_policy_rules AS r
  WHERE r.snapshot_id = %(id)s
  ORDER BY r.priority DESC, r.rule_name COLLATE "C", r.id
 
 -- load_conditions --
-SELECT c.rule_id, c.condition_type::text, c.condition_key, c.operator::text, c.value, c.predicate, c.object,
+SELECT c.rule_id::text, c.condition_type::text, c.condition_key, c.operator::text, c.value, c.predicate, c.object,
        c.position
   FROM pkg_rule_conditions AS c
   JOIN pkg_policy_rules AS r ON r.id = c.rule_id
@@ -77,7 +77,7 @@ SELECT c.rule_id, c.condition_type::text, c.condition_key, c.operator::text, c.v
  ORDER BY c.rule_id, c.position, c.id
 
 -- load_emissions --
-SELECT e.rule_id, t.name, e.relationship_type::text, e.params, e.position
+SELECT e.rule_id::text, t.name, e.relationship_type::text, e.params, e.position
   FROM pkg_rule_emissions AS e
   JOIN pkg_policy_rules AS r ON r.id = e.rule_id
   JOIN pkg_subtask_types AS t ON t.id = e.subtask_type_id
@@ -301,3 +301,40 @@ SELECT c.target, c.region, c.version, c.percent, c.devices_on_snapshot AS on_ver
 -- tick --
 -- The workers' duty: measure the automatic rollouts and move them; no row when another worker is at it.
 SELECT t.plan_id, t.target, t.region, t.action, t.percent, t.message FROM pkg_rollout_tick() AS t
+
+-- validation_runs --
+SELECT v.id, v.started_at, v.finished_at, v.success, v.cases_total, v.cases_failed, v.actor, v.report
+  FROM pkg_validation_runs AS v
+ WHERE v.snapshot_id = %(id)s AND v.finished_at IS NOT NULL
+ ORDER BY v.started_at DESC, v.id DESC
+ LIMIT %(limit)s
+
+-- lanes_of --
+SELECT d.target, d.region, d.percent, d.activated_by, d.activated_at
+  FROM pkg_deployments AS d
+ WHERE d.snapshot_id = %(id)s AND d.is_active
+ ORDER BY d.target, d.region
+
+-- timeline --
+-- What happened to a snapshot: promotions to and from it, and its lanes; oldest first.
+SELECT h.*
+  FROM (
+    SELECT p.created_at AS at,
+           CASE WHEN p.snapshot_id = %(id)s THEN p.action ELSE 'replaced by ' || p.to_version END AS action,
+           p.env::text AS env, NULL AS target, NULL AS region, NULL::int AS to_percent, p.actor, p.reason, p.id
+      FROM pkg_promotions AS p
+     WHERE %(id)s IN (p.snapshot_id, p.from_snapshot_id)
+    UNION ALL
+    SELECT e.created_at, CASE WHEN e.is_rollback THEN 'lane rollback' WHEN e.action = 'change' THEN 'lane'
+                              ELSE 'lane ' || e.action END,
+           '', e.target, e.region, e.to_percent, e.actor, e.reason, e.id
+      FROM pkg_rollout_events AS e
+     WHERE e.snapshot_id = %(id)s
+        OR e.plan_id IN (SELECT p.id FROM pkg_rollout_plans AS p WHERE p.snapshot_id = %(id)s)
+  ) AS h
+ ORDER BY h.at, h.id
+ LIMIT %(limit)s
+
+-- integrity --
+-- Faults between the parts of a snapshot.
+SELECT i.msg FROM pkg_check_integrity(%(id)s::int) AS i WHERE NOT i.ok

@@ -81,12 +81,13 @@ def _outcome(engines: Evaluators, snapshot_id: int, raw: Any) -> dict[str, Any]:
         return {"digest": said, "short": said, "decision": {"error": error.message}}
     return {
         "digest": decision.digest(),
-        "short": _short(decision),
+        "short": in_short(decision),
         "decision": decision.essence(),
     }
 
 
-def _short(decision: Decision) -> str:
+def in_short(decision: Decision) -> str:
+    """Return a decision on one line: denied, nothing, or its subtasks and edges."""
     if decision.denied:
         return "denied"
     if not decision.subtasks:

@@ -148,6 +148,32 @@ def test_watching_draws_bars_and_ends_with_the_canary(
     assert lines[-1] == "  too slow"
 
 
+def test_a_page_tells_all_of_a_snapshot_and_runs_nothing(
+    cli: Invoke, conn: Conn, versions: dict[str, int]
+) -> None:
+    canary(cli, "start", "v2", "--reason", "<script>alert(1)</script>", "--yes")
+    assert cli("pkg", "validate", "v2").code == 0
+    assert cli("pkg", "report", "v2", "-f", "out.html").code == 0
+    page = Path("out.html").read_text()
+    for word in (
+        "hot-room",
+        "SIGNAL temperature &gt;= 28",
+        "none fires it",
+        "4 of 4 passed",
+        "router in global",
+    ):
+        assert (word in page) is (word != "none fires it"), word
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert cli("pkg", "report", "v2", "-f", "/nowhere/x.html").code == 2
+    assert cli("pkg", "check").code == 0
+    conn.execute(
+        "UPDATE pkg_policy_rules SET priority = 1 WHERE snapshot_id = %s", [versions["v2"]]
+    )
+    wrong = cli("pkg", "check", "-o", "json")
+    assert (wrong.code, [row["ok"] for row in wrong.json]) == (3, [False, True])
+
+
 def test_devices_say_what_they_run(cli: Invoke, conn: Conn, versions: dict[str, int]) -> None:
     report = ("pkg", "devices", "report")
     for number, version in enumerate(("v2", "v1", "v9")):

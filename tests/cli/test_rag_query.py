@@ -35,7 +35,8 @@ def test_a_question_is_answered_from_sources_that_say_why(
 ) -> None:
     best = cli("fact", "add", "The lift stopped on Sunday", "-o", "name").out.strip()
     alike = cli("fact", "add", "An elevator got stuck", "--tag", "old", "-o", "name").out.strip()
-    cli("fact", "add", "The bar serves drinks")
+    added = cli("fact", "add", "The bar serves drinks", "--embed")
+    assert (added.code, "1 fact embedded by concepts" in added.err) == (0, True), added.err
     choice = selection.choose(conn, concepts(endpoint))
     run.run(conn, choice, run.FACTS, run.Wanted())
     endpoint.answers = [(200, said("On Sunday [1]."))]

@@ -12,10 +12,11 @@ from seedcore_cli.commands.pkg import (  # isort: skip
     promote,
     canary,
     lanes,
+    report,
 )
 from seedcore_cli.commands.pkg.group import app
 
 __all__ = [
-    "app", "canary", "difference", "eval", "folder", "lanes", "promote", "replay", "snapshot",
+    "app", "canary", "difference", "eval", "folder", "lanes", "promote", "replay", "report", "snapshot",
     "validate",
 ]  # fmt: skip

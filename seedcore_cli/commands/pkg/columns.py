@@ -194,3 +194,11 @@ DEVICES = (
     Column("known", colors={"False": "yellow"}),
     Column("last_seen", format=moment),
 )
+
+CHECKED = (
+    VERSION,
+    ENV,
+    ACTIVE,
+    Column("ok", colors={"True": "green", "False": "red"}),
+    Column("message"),
+)
