@@ -45,6 +45,7 @@ COMMANDS: dict[str, LazyGroup] = {
         "agent", "Start agents, here or on a Ray cluster, see how they do, stop them.", "Cluster"
     ),
     "graph": LazyGroup("graph", "See and change the graph of what the cluster knows.", "Everyday"),
+    "embed": LazyGroup("embed", "Give texts vectors, and search by meaning.", "Everyday"),
     "registry": LazyGroup(
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),

@@ -15,6 +15,8 @@ class Veto(StrEnum):
     """Resident memory is above the soft limit."""
     FENCED = "fenced"
     """Leases could not be renewed."""
+    NO_HOST = "no_host"
+    """No machine of the cluster runs tools."""
     LIMIT = "limit"
     """`--max-tasks` is reached."""
 

@@ -90,6 +90,12 @@ def check(settings: Settings, options: Options) -> None:
             "--once and --until-empty exclude each other",
             hint="--until-empty also waits for delayed tasks and for those of other workers",
         )
+    if settings.dispatcher_executor == "ray" and settings.ray_address is None:
+        raise ConfigError(
+            "the executor is ray, and RAY_ADDRESS names no cluster",
+            code="ray.no_address",
+            hint="export RAY_ADDRESS=HOST:6379, or 'auto' on a machine of the cluster",
+        )
     folder = Path(options.metrics_textfile or ".").absolute().parent
     if not folder.is_dir():
         raise ConfigError(f"--metrics-textfile: there is no folder {folder}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seedcore.agent.executor import Executor
-from seedcore.agent.hosted import HostedExecutor
+from seedcore.agent.executor import TaskExecutor
 from seedcore.config.settings import Settings
 from seedcore.registry.port import Instance
 from seedcore.task.exchange import Owner
@@ -33,7 +32,7 @@ class Parts:
     options: Options
     owner: Owner
     instance: Instance
-    executor: Executor | HostedExecutor
+    executor: TaskExecutor
     ledger: Ledger
     prefetch: Prefetch
     runner: Runner

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from seedcore.agent.executor import Executor
-from seedcore.agent.hosted import HostedExecutor
+from seedcore.agent.executor import Executor, TaskExecutor
 from seedcore.agent.registry import load as load_tools
 from seedcore.agent.reporting import ReportDesk
 from seedcore.config.settings import Settings
@@ -27,9 +26,11 @@ from seedcore.db.whereabouts import Whereabouts
 from seedcore.errors import SeedcoreError, Unavailable
 from seedcore.registry.port import Instance
 from seedcore.registry.registered import instance_of
+from seedcore.runtime import Runtime, ray_session
 from seedcore.task import plan_guard
 from seedcore.task.engine import Engine
-from seedcore.task.exchange import Filter, Owner
+from seedcore.task.exchange import Filter, Lease, Owner
+from seedcore.task.lapsing import lapse
 from seedcore.task.lease import LeaseKeeper, Lost
 from seedcore.telemetry import logs
 from workers import options as rules
@@ -37,10 +38,10 @@ from workers.agents import Agents
 from workers.claimer import Claimer
 from workers.completer import Completer
 from workers.drain import drain
-from workers.gate import Gate
+from workers.gate import Gate, Veto
 from workers.health import HealthServer
 from workers.housekeeper import Housekeeper
-from workers.ledger import Ledger
+from workers.ledger import Held, Ledger
 from workers.link import Link, backoff_s
 from workers.listener import Listener
 from workers.metrics import Metrics
@@ -150,7 +151,13 @@ class QueueWorker:
         """Start, work, end; see `run`."""
         logs.identify(worker=self._owner.logical_id, instance_id=self._owner.id)
         self._loop = asyncio.get_running_loop()
-        parts, listener = self._build()
+        runtime = None
+        # Agents that were asked to live here run the tasks themselves.
+        if self._settings.dispatcher_executor == "ray" and not self._options.agents:
+            from seedcore.runtime import runtime_of
+
+            runtime = await asyncio.to_thread(runtime_of, self._settings)
+        parts, listener = self._build(runtime)
         housekeeper = Housekeeper(parts)
         self._housekeeper = housekeeper
         reporter = Reporter(parts, listener, housekeeper, self._conninfo)
@@ -159,6 +166,7 @@ class QueueWorker:
         self._take_signals(parts, reporter)
         try:
             await self._wait_for_database(parts.stop)
+            await parts.executor.start()
             await health.start()
             self._instance.start(health.address)
             if self._agents is not None:
@@ -174,7 +182,7 @@ class QueueWorker:
         finally:
             await self._end(parts, housekeeper, health, helpers)
 
-    def _build(self) -> tuple[Parts, Listener | None]:
+    def _build(self, runtime: Runtime | None) -> tuple[Parts, Listener | None]:
         settings, options, owner = self._settings, self._options, self._owner
         nudge = Nudge()
         metrics, tally = Metrics(owner.logical_id), Tally()
@@ -184,7 +192,9 @@ class QueueWorker:
         desk = ReportDesk(
             self._conninfo, owner.id, checkpoint_max_bytes=settings.checkpoint_max_bytes
         )
-        executor = self._executor(desk)
+        executor = self._executor(
+            desk, runtime, has_hosts=lambda yes: (gate.lift if yes else gate.close)(Veto.NO_HOST)
+        )
         metrics.watch_calls(executor.calls)
         completer = Completer(
             ledger,
@@ -203,6 +213,7 @@ class QueueWorker:
             store_progress=completer.note,
             owner=owner.id,
             may_start=lambda: not completer.is_full,
+            lapse=self._lapse,
         )
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)
@@ -246,7 +257,19 @@ class QueueWorker:
             listener = Listener(self._conninfo, settings.tasks_notify_channel, claimer.wake)
         return parts, listener
 
-    def _executor(self, desk: ReportDesk) -> Executor | HostedExecutor:
+    def _executor(
+        self, desk: ReportDesk, runtime: Runtime | None, *, has_hosts: Callable[[bool], None]
+    ) -> TaskExecutor:
+        if runtime is not None:
+            from seedcore.agent.cluster.executor import ClusterExecutor
+
+            return ClusterExecutor(
+                self._settings,
+                self._owner.id,
+                runtime,
+                conninfo=self._conninfo,
+                changed=has_hosts,
+            )
         tools = load_tools(self._settings)
         if not self._options.agents:
             return Executor(tools, self._settings, desk=desk)
@@ -314,7 +337,8 @@ class QueueWorker:
                 "prefetch": "auto" if parts.prefetch.ttl_s else parts.prefetch.now,
                 "lease_s": self._settings.task_lease_s,
                 "renew_s": rules.renewal_interval_s(self._settings),
-                "tools": len(parts.executor.registry),
+                "executor": self._settings.dispatcher_executor,
+                "tools": parts.executor.tools,
                 "health": health.address,
             },
         )
@@ -380,7 +404,8 @@ class QueueWorker:
         self.is_stuck = bool(parts.runner.running)
         await parts.watchdog.close()
         await parts.link.close()
-        parts.executor.close()
+        await parts.executor.stop()
+        await asyncio.to_thread(ray_session.disconnect)
         await health.stop()
         self._instance.dead()
         parts.metrics.up.set(0)
@@ -396,6 +421,14 @@ class QueueWorker:
             },
         )
         logs.flush()
+
+    async def _lapse(self, held: Held) -> bool:
+        """End the lease of a task whose host is gone, and tell whether it was ours."""
+        lease = Lease(*held.key)
+        ended = await asyncio.to_thread(
+            lapse, self._settings, self._owner.id, [lease], conninfo=self._conninfo()
+        )
+        return lease.id in ended
 
     # -- what the registry asks for, in its own thread -----------------------------------------
 

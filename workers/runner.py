@@ -8,13 +8,13 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, cast
 
 from seedcore.agent import envelope
-from seedcore.agent.executor import Executor, Outcome, time_limit
-from seedcore.agent.hosted import HostedExecutor
+from seedcore.agent.executor import HostLost, Outcome, TaskExecutor, time_limit
 from seedcore.config.settings import Settings
+from seedcore.errors import SeedcoreError
 from seedcore.telemetry import logs
 from workers.ledger import Fate, Held
 
@@ -25,6 +25,7 @@ _GRACE_S = 0.5
 hangs beyond it is ended from here."""
 
 Finished = Callable[[Held, Outcome | None], None]
+Lapse = Callable[[Held], Awaitable[bool]]
 StoreProgress = Callable[[Held, str], "asyncio.Future[bool]"]
 
 
@@ -37,18 +38,20 @@ class Runner:
         finished: Called with every run's end; None as outcome when it was stopped from outside.
         owner: Who holds the leases.
         may_start: Tells whether there is room for more outcomes.
+        lapse: Ends the lease of a task whose host is gone; tells whether it was ours.
         store_progress: Stores a document in the result of a running task, under the fence.
     """
 
     def __init__(
         self,
-        executor: Executor | HostedExecutor,
+        executor: TaskExecutor,
         settings: Settings,
         *,
         finished: Finished,
         store_progress: StoreProgress,
         owner: str = "",
         may_start: Callable[[], bool] = lambda: True,
+        lapse: Lapse | None = None,
     ) -> None:
         self._executor = executor
         self._settings = settings
@@ -56,6 +59,7 @@ class Runner:
         self._store_progress = store_progress
         self._owner = owner
         self._may_start = may_start
+        self._lapse = lapse
         self._concurrency = settings.dispatcher_concurrency
         self.ready: deque[Held] = deque()
         self.running: dict[tuple[str, int], Held] = {}
@@ -139,6 +143,8 @@ class Runner:
                 outcome = await self._attempt(held)
         except asyncio.CancelledError:
             outcome = self._stopped(held)
+        except HostLost as lost:
+            outcome = await self._host_lost(held, lost)
         except Exception as error:  # the executor promises not to; one broken run stays one
             log.exception("A run broke", extra={"event": "task.broke", "task_id": held.task.id})
             outcome = _cut_off(held, "internal", envelope.error_text(error))
@@ -174,6 +180,30 @@ class Runner:
             settling=_Settling(self._owner, held),
             left_running=held.left_running,
         )
+
+    async def _host_lost(self, held: Held, lost: HostLost) -> Outcome | None:
+        """End an attempt that nobody knows the end of.
+
+        A call that is made at most once is not made again. Otherwise the lease lapses now, as it would if
+        this whole worker were gone: the attempt is not spent, and a task that takes every host with it
+        ends as failed in the end.
+        """
+        if not lost.was_begun:
+            held.fate = Fate.DRAINED
+            return None
+        if held.has_note:
+            return _cut_off(held, "lease_expired", str(lost))
+        try:
+            is_over = self._lapse is not None and await self._lapse(held)
+        except (SeedcoreError, asyncio.CancelledError) as error:
+            log.warning(
+                "Could not end a lease",
+                extra={"event": "lease.not_ended", "task_id": held.task.id, "error": str(error)},
+            )
+            is_over = False
+        if held.fate is None:
+            held.fate = Fate.LOST if is_over else Fate.DRAINED
+        return None
 
     def _stopped(self, held: Held) -> Outcome | None:
         if held.fate is None:

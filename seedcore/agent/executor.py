@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 from seedcore.agent import envelope
@@ -35,8 +35,10 @@ __all__ = [
     "AdHocTask",
     "ClaimedTask",
     "Executor",
+    "HostLost",
     "OnProgress",
     "Outcome",
+    "TaskExecutor",
     "adhoc_task",
     "time_limit",
 ]
@@ -56,6 +58,64 @@ class AdHocTask:
 def adhoc_task(name: str, args: object) -> AdHocTask:
     """Return a task that makes one call, for `Executor.run`."""
     return AdHocTask({"tool_calls": [{"name": name, "args": args}]}, id=str(uuid4()))
+
+
+class HostLost(Exception):
+    """What ran an attempt is gone; it may have done its work.
+
+    Args:
+        message: What is gone.
+        was_begun: False when the attempt had not been handed over, so that nothing was done.
+    """
+
+    def __init__(self, message: str, *, was_begun: bool = True) -> None:
+        super().__init__(message)
+        self.was_begun = was_begun
+
+
+class TaskExecutor(Protocol):
+    """What a worker needs of whatever runs its tasks."""
+
+    @property
+    def calls(self) -> Mapping[str, int]:
+        """Calls since the start, by outcome."""
+        ...
+
+    @property
+    def tools(self) -> int:
+        """How many tools there are."""
+        ...
+
+    @property
+    def threads_abandoned(self) -> int:
+        """Threads whose call was given up and that have not returned yet."""
+        ...
+
+    async def start(self) -> None:
+        """Get ready; raises what will keep it from running anything."""
+        ...
+
+    async def stop(self) -> None:
+        """Let everything go."""
+        ...
+
+    async def run(
+        self,
+        task: ClaimedTask,
+        *,
+        deadline: float | None = None,
+        on_progress: OnProgress | None = None,
+        cancelled: Flag | None = None,
+        settling: Settling | None = None,
+        left_running: Callable[[asyncio.Future[Any]], None] | None = None,
+    ) -> Outcome:
+        """Run one attempt; see `Executor.run`.
+
+        Raises:
+            HostLost: What ran it is gone.
+            asyncio.CancelledError: The attempt was cancelled.
+        """
+        ...
 
 
 class Executor:
@@ -103,6 +163,18 @@ class Executor:
     def threads_abandoned(self) -> int:
         """Threads whose call was given up and that have not returned yet."""
         return self._threads.abandoned
+
+    @property
+    def tools(self) -> int:
+        """How many tools there are."""
+        return len(self.registry)
+
+    async def start(self) -> None:
+        """Do nothing; it is ready when it is made."""
+
+    async def stop(self) -> None:
+        """Let idle threads and connections go."""
+        self.close()
 
     def close(self) -> None:
         """Let idle threads and connections go."""

@@ -45,7 +45,15 @@ class HostedExecutor:
         """Threads whose call was given up and that have not returned yet."""
         return sum(agent.threads_abandoned for agent in self.agents.values())
 
-    def close(self) -> None:
+    @property
+    def tools(self) -> int:
+        """How many tools there are."""
+        return len(self.registry)
+
+    async def start(self) -> None:
+        """Do nothing; the agents are started by whoever made them."""
+
+    async def stop(self) -> None:
         """Write what was reported last."""
         if self._desk is not None:
             self._desk.close()

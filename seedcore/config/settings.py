@@ -184,6 +184,13 @@ class Settings:
         3600.0, "largest time-out that a task may ask for", unit="s", least=0.001
     )
 
+    dispatcher_executor: str = setting(
+        "local",
+        "where a worker's tools run: local = in its own process, ray = on the cluster",
+        choices=("local", "ray"),
+        project=False,
+    )
+
     # Tools
     plugins: str = setting(
         "", "modules with tools, comma-separated", "SEEDCORE_PLUGINS", project=False
@@ -209,6 +216,10 @@ class Settings:
         "Ray cluster for agents and encoders: HOST:PORT, ray://HOST:PORT or auto; empty = none",
         project=False,
     )
+    ray_tool_hosts: int = setting(
+        0, "actors on Ray that run a worker's tools; 0 = one on each machine", least=0
+    )
+    ray_tool_cpus: float = setting(0.0, "processors that each of them reserves", least=0)
     ray_namespace: str = setting(
         "seedcore-dev", "namespace of the actors on Ray", "SEEDCORE_NS", "RAY_NAMESPACE"
     )
@@ -286,8 +297,7 @@ class Settings:
     # Embeddings
     text_encoder: str = setting(
         "auto",
-        "text encoder: auto = the endpoint if one is configured, else offline; offline = lsa once it is "
-        "fitted, else hash",
+        "text encoder; auto = an endpoint if there is one, else offline: lsa or hash",
         choices=("auto", "http", "offline", "lsa", "hash"),
     )
     nim_retrieval_base_url: str | None = setting(

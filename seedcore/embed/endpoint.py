@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -53,6 +54,10 @@ class EndpointEncoder:
         batch: Texts in one call.
         timeout_s: Longest wait for one answer.
         sleep: Waits; tests give one that doesn't.
+
+    Attributes:
+        identity: What its vectors are stored under.
+        close: Closes the connections; the end of the encoder does so too.
     """
 
     is_lexical = False
@@ -76,6 +81,7 @@ class EndpointEncoder:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         # Redirects are not followed: the key would go wherever an answer says.
         self._client = httpx.Client(timeout=timeout_s, headers=headers, follow_redirects=False)
+        self.close = weakref.finalize(self, self._client.close)
 
     @classmethod
     def configured(cls, settings: Settings) -> EndpointEncoder:
@@ -137,10 +143,6 @@ class EndpointEncoder:
             "ready": ready is not None and ready.status_code in (200, 404),
             "models": names,
         }
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def _get(self, path: str) -> httpx.Response | None:
         try:

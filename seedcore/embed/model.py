@@ -218,6 +218,11 @@ def padded(vectors: Vectors, dim: int) -> Vectors:
     return wide
 
 
+def parsed(text: str) -> Vectors:
+    """Return one vector, shape (dim,), of pgvector's text form."""
+    return np.array(text.strip("[]").split(","), dtype=np.float32)
+
+
 def normalised(vectors: npt.NDArray[np.floating]) -> Vectors:
     """Return vectors of length 1; rows of zeros stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

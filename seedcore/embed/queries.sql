@@ -291,3 +291,112 @@ SELECT left(f.text, 16000) AS content
 
 -- next_version --
 SELECT coalesce(max(e.version), 0) + 1 AS version FROM encoder AS e WHERE e.name = %(name)s AND e.dim = 1024
+
+-- vector_indexes --
+SELECT c.relname AS name, CASE WHEN i.indisvalid THEN 'valid' ELSE 'invalid' END AS state,
+       pg_relation_size(c.oid) AS size_bytes,
+       coalesce((SELECT o.option_value::int FROM pg_options_to_table(c.reloptions) AS o
+                  WHERE o.option_name = 'm'), 16) AS m,
+       coalesce((SELECT o.option_value::int FROM pg_options_to_table(c.reloptions) AS o
+                  WHERE o.option_name = 'ef_construction'), 64) AS ef_construction
+  FROM pg_class AS c
+  JOIN pg_index AS i ON i.indexrelid = c.oid
+ WHERE c.relname = ANY (%(names)s) AND c.relnamespace = 'public'::regnamespace
+
+-- index_progress --
+SELECT p.phase, CASE WHEN p.tuples_total > 0 THEN p.tuples_done ELSE p.blocks_done END AS done,
+       CASE WHEN p.tuples_total > 0 THEN p.tuples_total ELSE p.blocks_total END AS total
+  FROM pg_stat_progress_create_index AS p
+ WHERE p.pid = %(pid)s
+
+-- sample_vectors --
+SELECT e.node_id, e.emb::text AS emb
+  FROM (SELECT s.node_id, s.label FROM {table} AS s
+         WHERE s.encoder_id = %(encoder_id)s AND (%(label)s::text IS NULL OR s.label = %(label)s)
+         ORDER BY hashint8(s.node_id), s.label
+         LIMIT %(limit)s) AS w
+  JOIN {table} AS e ON e.node_id = w.node_id AND e.label = w.label AND e.encoder_id = %(encoder_id)s
+
+-- status --
+-- Text encoders that serve, are prepared or are chosen, over tasks, facts and multimodal envelopes; graph
+-- encoders over the nodes. Of nodes only who embeds them knows what is stale.
+WITH texts AS (
+    SELECT e.encoder_id, e.model, e.state
+      FROM encoder AS e
+     WHERE e.kind = 'text' AND e.dim = 1024 AND e.name <> 'unspecified'
+       AND (e.state IN ('serving', 'preparing') OR e.encoder_id = %(encoder_id)s)
+    UNION ALL
+    SELECT NULL, NULL, 'none'
+     WHERE NOT EXISTS (SELECT FROM encoder AS e WHERE e.kind = 'text' AND e.dim = 1024
+                                                  AND e.name <> 'unspecified' AND e.state <> 'retired')
+), of_tasks AS (
+    SELECT x.encoder_id, count(*) AS total, count(*) FILTER (WHERE e.node_id IS NULL) AS missing,
+           count(*) FILTER (WHERE e.content_sha256
+                            <> task_content_sha256(t.description, t.type, t.params)) AS stale,
+           max(e.updated_at) AS last_at
+      FROM texts AS x
+     CROSS JOIN tasks AS t
+      LEFT JOIN graph_node_map AS n ON n.node_type = 'task' AND n.ext_table = 'tasks' AND n.ext_uuid = t.id
+      LEFT JOIN graph_embeddings_1024 AS e
+             ON e.node_id = n.node_id AND e.label = 'task.primary' AND e.encoder_id = x.encoder_id
+     WHERE NOT EXISTS (SELECT FROM task_embedding_status AS s
+                        WHERE s.task_id = t.id AND s.space = '1024' AND s.state = 'skipped')
+     GROUP BY x.encoder_id
+), of_facts AS (
+    SELECT x.encoder_id, count(*) AS total, count(*) FILTER (WHERE e.node_id IS NULL) AS missing,
+           count(*) FILTER (WHERE e.content_sha256 <> encode(sha256(convert_to(
+                            left(btrim(f.text, E' \t\n\r\f\v'), 16000), 'UTF8')), 'hex')) AS stale,
+           max(e.updated_at) AS last_at
+      FROM texts AS x
+     CROSS JOIN facts AS f
+      LEFT JOIN graph_node_map AS n ON n.node_type = 'fact' AND n.ext_table = 'facts' AND n.ext_uuid = f.id
+      LEFT JOIN graph_embeddings_1024 AS e
+             ON e.node_id = n.node_id AND e.label = 'fact.primary' AND e.encoder_id = x.encoder_id
+     GROUP BY x.encoder_id
+), of_multimodal AS (
+    SELECT x.encoder_id, count(*) AS total, count(*) FILTER (WHERE m.task_id IS NULL) AS missing,
+           count(*) FILTER (WHERE s.content_sha256
+                            <> embedding_content_sha256('multimodal', t.description, t.type, t.params)) AS stale,
+           max(m.updated_at) AS last_at
+      FROM texts AS x
+     CROSS JOIN tasks AS t
+      LEFT JOIN LATERAL (SELECT o.task_id, o.updated_at FROM task_multimodal_embeddings AS o
+                          WHERE o.task_id = t.id AND o.model_version = x.model LIMIT 1) AS m ON true
+      LEFT JOIN task_embedding_status AS s
+             ON s.task_id = t.id AND s.space = 'multimodal' AND s.label = 'task.primary' AND s.state = 'done'
+     WHERE t.params ? 'multimodal' AND task_multimodal_text(t.params) IS NOT NULL
+     GROUP BY x.encoder_id
+)
+SELECT r.kind, r.dim, r.encoder, r.state, r.total, r.missing, r.stale, r.last_at
+  FROM (
+    SELECT 1 AS place, 'tasks' AS kind, 1024 AS dim, x.model AS encoder, x.state, coalesce(c.total, 0) AS total,
+           coalesce(c.missing, 0) AS missing, coalesce(c.stale, 0) AS stale, c.last_at
+      FROM texts AS x LEFT JOIN of_tasks AS c ON c.encoder_id IS NOT DISTINCT FROM x.encoder_id
+    UNION ALL
+    SELECT 2, 'facts', 1024, x.model, x.state, coalesce(c.total, 0), coalesce(c.missing, 0),
+           coalesce(c.stale, 0), c.last_at
+      FROM texts AS x LEFT JOIN of_facts AS c ON c.encoder_id IS NOT DISTINCT FROM x.encoder_id
+    UNION ALL
+    SELECT 3, 'multimodal', 1024, x.model, x.state, coalesce(c.total, 0), coalesce(c.missing, 0),
+           coalesce(c.stale, 0), c.last_at
+      FROM texts AS x LEFT JOIN of_multimodal AS c ON c.encoder_id IS NOT DISTINCT FROM x.encoder_id
+    UNION ALL
+    SELECT 4, 'graph', 128, g.model, coalesce(g.state, 'none'), c.total, c.missing, NULL, c.last_at
+      FROM (SELECT 1) AS one
+      LEFT JOIN encoder AS g ON g.kind = 'graph' AND g.dim = 128 AND g.name <> 'unspecified'
+                            AND g.state IN ('serving', 'preparing')
+     CROSS JOIN LATERAL (
+           SELECT count(*) AS total, count(*) FILTER (WHERE v.node_id IS NULL) AS missing,
+                  max(v.updated_at) AS last_at
+             FROM graph_node_map AS n
+             LEFT JOIN (SELECT e.node_id, max(e.updated_at) AS updated_at FROM graph_embeddings_128 AS e
+                         WHERE e.encoder_id = g.encoder_id GROUP BY e.node_id) AS v ON v.node_id = n.node_id) AS c
+  ) AS r
+ ORDER BY r.place, r.state DESC, r.encoder
+
+-- enqueue_missing --
+SELECT embedding_enqueue_missing(%(space)s, %(limit)s) AS pending
+
+-- enqueue_ids --
+SELECT count(*) FILTER (WHERE embedding_enqueue(w.id, %(space)s)) AS pending
+  FROM unnest(%(ids)s::uuid[]) AS w (id)

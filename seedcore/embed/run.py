@@ -161,7 +161,7 @@ def run(
     """
     begun = time.perf_counter()
     outcome = Outcome(source.kind, choice.stored.identity.model)
-    with alone(conn, f"seedcore.embed:{source.kind}:{choice.stored.encoder_id}"):
+    with alone(conn, f"seedcore.embed:{source.kind}:{choice.stored.identity.model}"):
         if not wanted.dry_run:
             encoders.prepare(conn, choice.stored)
         for batch in _batches(conn, choice, source, wanted, progress):
@@ -171,7 +171,7 @@ def run(
                 outcome.embedded += len(batch) - empty
             else:
                 _embed(conn, choice, source, batch, outcome, again=wanted.again)
-        if not wanted.dry_run and source.space != "multimodal":
+        if not wanted.dry_run and source.space != "multimodal" and choice.stored.encoder_id:
             outcome.serves = serve_if_complete(conn, choice)
     outcome.seconds = round(time.perf_counter() - begun, 3)
     return outcome
@@ -350,6 +350,8 @@ def _embed(
         for place in range(len(batch))
     ]
     done = [place for place, state in enumerate(states) if state == "done"]
+    # Not before it gave something: an endpoint that is down leaves no trace.
+    choice.keep(conn)
     with translated(), conn.transaction():
         rows = [batch[place] for place in done]
         if source.space == "multimodal":

@@ -22,7 +22,7 @@ from seedcore.embed.model import TEXT_DIM, StoredEncoder, TextEncoder
 from seedcore.errors import ConfigError, NotFound
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Choice:
     """An encoder that is ready to use.
 
@@ -36,14 +36,26 @@ class Choice:
     stored: StoredEncoder
     why: str
 
+    def keep(self, conn: psycopg.Connection[Any]) -> None:
+        """Store the encoder if it is new, as whoever stores vectors of it has to."""
+        if self.stored.encoder_id == 0:
+            self.stored = encoders.ensure(conn, self.encoder.identity)
 
-def choose(conn: psycopg.Connection[Any], settings: Settings, name: str | None = None) -> Choice:
-    """Return the encoder that new vectors of texts are made with; it is stored if it is new.
+
+def choose(
+    conn: psycopg.Connection[Any],
+    settings: Settings,
+    name: str | None = None,
+    *,
+    keep: bool = True,
+) -> Choice:
+    """Return the encoder that new vectors of texts are made with.
 
     Args:
         conn: Any connection.
         settings: `text_encoder` and the endpoint.
         name: `hash`, `lsa`, `http` or an encoder's own name. Default: the setting `text_encoder`.
+        keep: Store it if it is new; else it has the number 0, which no vector carries.
 
     Raises:
         NotFound: There is no such encoder.
@@ -74,7 +86,11 @@ def choose(conn: psycopg.Connection[Any], settings: Settings, name: str | None =
     else:
         stored = encoders.get(conn, wanted, TEXT_DIM)
         return Choice(build(conn, settings, stored), stored, why)
-    return Choice(encoder, encoders.ensure(conn, encoder.identity), why)
+    if keep:
+        return Choice(encoder, encoders.ensure(conn, encoder.identity), why)
+    identity = encoder.identity
+    found = encoders.find(conn, identity.model, identity.dim)
+    return Choice(encoder, found or StoredEncoder(0, identity, "new"), why)
 
 
 def for_questions(
@@ -92,10 +108,10 @@ def for_questions(
         ConfigError: The vectors were made by an endpoint that isn't configured.
     """
     if name is not None:
-        return choose(conn, settings, name)
+        return choose(conn, settings, name, keep=False)
     stored = encoders.serving(conn, "text", TEXT_DIM)
     if stored is None:
-        return choose(conn, settings)
+        return choose(conn, settings, keep=False)
     return Choice(build(conn, settings, stored), stored, "its vectors serve")
 
 

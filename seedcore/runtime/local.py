@@ -33,6 +33,10 @@ class LocalRuntime:
         self._lock = threading.Lock()
         self._objects: dict[str, _Threaded | _OnLoop] = {}
 
+    def nodes(self) -> list[str]:
+        """Return the only machine."""
+        return ["local"]
+
     def get_or_create(
         self,
         name: str,

@@ -46,6 +46,10 @@ class Runtime(Protocol):
         """`local` or `ray`."""
         ...
 
+    def nodes(self) -> list[str]:
+        """Return the ids of the machines that live; of one process only `local`."""
+        ...
+
     def get_or_create(
         self,
         name: str,
@@ -67,7 +71,7 @@ class Runtime(Protocol):
                 coroutines.
             owned: It ends with this process. Otherwise it outlives it, and is made anew, by the same
                 factory and without its memory, when it dies with its process or machine.
-            node: Id of the cluster's machine to prefer.
+            node: Id of the cluster's machine where it is made; Unavailable when that is gone.
             timeout_s: Longest wait.
 
         Raises:

@@ -36,6 +36,11 @@ class RayRuntime:
         self._namespace = namespace
         self._ray: Any = ray_session.installed()
 
+    def nodes(self) -> list[str]:
+        """Return the ids of the machines that live, sorted."""
+        with _translating("the cluster"):
+            return sorted(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
+
     def get_or_create(
         self,
         name: str,
@@ -66,7 +71,7 @@ class RayRuntime:
         if node is not None:
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=True)
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
         if owned:
             del options["lifetime"]  # Ray knows no word for the default
         with _translating(name):

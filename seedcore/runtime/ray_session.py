@@ -102,7 +102,7 @@ def resolve(address: str | None) -> str:
     """
     if not address:
         raise ConfigError(
-            "RAY_ADDRESS is not set, so there is no cluster to go to",
+            "RAY_ADDRESS names no cluster",
             code="ray.no_address",
             hint="export RAY_ADDRESS=HOST:6379, or 'auto' on a machine of the cluster",
         )

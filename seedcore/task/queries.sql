@@ -347,3 +347,14 @@ SELECT d.id, d.status::text AS status, d.error
 -- settle --
 -- Queue or cancel new waiting tasks whose dependencies have ended already, and so on down.
 SELECT tasks_release_dependants(ARRAY(SELECT tasks_settle_waiting(%(ids)s::uuid[])))
+
+-- lapse --
+-- End leases whose work is gone, by the rule for silent owners, as the reaper would later.
+SELECT l.id::text AS id, l.status::text AS status
+  FROM tasks_lapse(ARRAY(
+         SELECT t.id FROM tasks t
+          JOIN unnest(%(ids)s::uuid[], %(attempts)s::integer[]) AS u (id, attempts)
+            ON t.id = u.id AND t.attempts = u.attempts
+         WHERE t.owner_id = %(owner)s
+         ORDER BY t.id
+         FOR NO KEY UPDATE OF t), %(default_max)s, %(max_lapses)s) l

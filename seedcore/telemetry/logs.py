@@ -100,7 +100,11 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields = dict(_process)
     if bound_fields := _bound.get():
         fields.update(bound_fields)
-    extras = {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+    extras = {
+        key: value
+        for key, value in record.__dict__.items()
+        if key not in _STANDARD and not key.startswith("_")
+    }
     fields.update(extras)
     return fields
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -14,6 +15,9 @@ import pytest
 
 from seedcore.config.settings import Settings
 from seedcore.runtime import ray_session
+from tests.workers.conftest import all_events, start_worker, submit, task
+
+__all__ = ["all_events", "start_worker", "submit", "task"]
 
 _STORE_BYTES = 80 * 1024 * 1024
 """Little above the least that Ray takes."""
@@ -33,6 +37,10 @@ class RayCluster:
     def add_node(self) -> Any:
         """Start one more node, with one CPU, and wait until the cluster counts it."""
         return self._cluster.add_node(wait=True, **_node())
+
+    def settings(self, namespace: str) -> Settings:
+        """Settings of somebody on the cluster."""
+        return Settings(ray_address=self.address, ray_namespace=namespace)
 
     def kill_node(self, node: Any) -> None:
         """End a node as a power cut would."""
@@ -87,6 +95,17 @@ def ray_cluster() -> Iterator[RayCluster]:
 
 
 @pytest.fixture
-def ray_settings(ray_cluster: RayCluster) -> Settings:
-    """Settings that name the cluster; every test has a namespace of its own."""
-    return Settings(ray_address=ray_cluster.address, ray_namespace=f"test-{uuid4().hex[:8]}")
+def ray_environment(ray_cluster: RayCluster) -> dict[str, str]:
+    """What a program needs to join the cluster; every test has a namespace of its own."""
+    return {
+        **{name: value for name, value in os.environ.items() if name.startswith("RAY_")},
+        "RAY_ADDRESS": ray_cluster.address,
+        "RAY_NAMESPACE": f"test-{uuid4().hex[:8]}",
+        "SEEDCORE_PLUGINS": "tests.ray.tools",
+    }
+
+
+@pytest.fixture
+def ray_settings(ray_cluster: RayCluster, ray_environment: dict[str, str]) -> Settings:
+    """Settings that name the cluster."""
+    return ray_cluster.settings(ray_environment["RAY_NAMESPACE"])

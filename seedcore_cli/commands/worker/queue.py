@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +22,13 @@ from seedcore_cli.params import parse_duration
 if TYPE_CHECKING:
     from seedcore.config import Settings
     from workers.options import Options
+
+
+class ExecutorKind(StrEnum):
+    """Where tools run."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 SUMMARY = tuple(
@@ -134,6 +142,14 @@ def queue(
             "--exit-on-epoch-change", help="Drain and exit 75 instead of following a new epoch."
         ),
     ] = False,
+    executor: Annotated[
+        ExecutorKind | None,
+        typer.Option(
+            "--executor",
+            help="local: run the tools in this process; ray: on the cluster of RAY_ADDRESS."
+            " DISPATCHER_EXECUTOR, local.",
+        ),
+    ] = None,
     count: Annotated[
         int | None,
         typer.Option("--count", min=1, help="Worker processes. DISPATCHER_COUNT, 1."),
@@ -162,7 +178,7 @@ def queue(
     Example: seedcore worker queue --until-empty --timeout 5m --output json
 
     Exit codes: 0 drained; 1 the drain time-out passed and work was cancelled; 6 a run that
-    ends by itself took longer than --timeout; 69 no database; 75 a new epoch (--exit-on-epoch-change); 78 wrong
+    ends by itself took longer than --timeout; 69 no database, or no Ray cluster; 75 a new epoch (--exit-on-epoch-change); 78 wrong
     configuration.
     """
     if cli.timeout_s is not None and not (once or until_empty or max_tasks):
@@ -180,6 +196,7 @@ def queue(
         dispatcher_drain_s=drain_timeout,
         use_listen_notify=False if no_listen else None,
         dispatcher_count=count,
+        dispatcher_executor=None if executor is None else executor.value,
         health_addr=health_addr,
         log_format=None if log_format is None else log_format.value,
     )

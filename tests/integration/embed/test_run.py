@@ -134,7 +134,7 @@ def test_a_refused_text_fails_alone_and_is_noted(conn: psycopg.Connection[Any]) 
 def test_two_runs_do_not_do_the_same_work(conn: psycopg.Connection[Any], database_url: str) -> None:
     choice = choose(conn, OFFLINE)
     with psycopg.connect(database_url, autocommit=True) as other:
-        name = f"seedcore.embed:tasks:{choice.stored.encoder_id}"
+        name = "seedcore.embed:tasks:hash-v1"
         other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (name,))
         with pytest.raises(LockBusy):
             run(conn, choice, TASKS, Wanted())
