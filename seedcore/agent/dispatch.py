@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from seedcore.agent import selection, wire
 from seedcore.agent.attempt import ClaimedTask, OnProgress, Outcome
@@ -15,7 +16,7 @@ from seedcore.agent.completion import Settling
 from seedcore.agent.context import Flag
 from seedcore.agent.executor import HostLost, time_limit
 from seedcore.agent.hosted import no_candidate
-from seedcore.agent.selection import Wanted
+from seedcore.agent.selection import Candidate, Wanted
 from seedcore.agent.tier0 import Tier0MemoryManager
 from seedcore.config.settings import Settings
 from seedcore.errors import NotFound, SeedcoreError, Unavailable, WaitTimeout
@@ -24,10 +25,21 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 5.0
 """Pause between two looks at which agents there are."""
+_FRESH_S = 1.0
+"""Age up to which a look is not repeated for the sake of one task."""
 _GRACE_S = 5.0
 """How long after its limit an agent may take to say how an attempt ended."""
 _CHOICES = 3
 """Agents that are asked before the task goes back: each of them had begun to drain."""
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """A worker's lease that takes note of start marks stored elsewhere."""
+
+    def noted(self) -> None:
+        """Note that the task's row may hold a start mark."""
+        ...
 
 
 class AgentsExecutor:
@@ -58,6 +70,8 @@ class AgentsExecutor:
         self._manager = manager or Tier0MemoryManager(settings)
         self._changed = changed
         self._has_agents = True
+        self._looking = asyncio.Lock()
+        self._looked_at = 0.0
         self._tools: frozenset[str] = frozenset()
         self._keeping: asyncio.Task[None] | None = None
         self._farewells: set[asyncio.Future[Any]] = set()
@@ -107,20 +121,40 @@ class AgentsExecutor:
             deadline = time.monotonic() + time_limit(task.params, self._settings)
         wanted = Wanted.of(task.params)
         for _ in range(_CHOICES):
-            try:
-                able = await self._manager.candidates(wanted)
-            except NotFound as none:
-                if not self._manager.list_agents():
-                    self._tell_changed()
-                    raise HostLost("no agent answers", was_begun=False) from none
-                return no_candidate(task, len(self._manager.list_agents()))
-            agent_id = selection.best(able).agent_id
+            able = await self._candidates(wanted)
+            if not able:
+                return no_candidate(task, len(self._manager.answering))
+            chosen = selection.best(able)
+            agent_id = chosen.agent_id
+            if isinstance(settling, Noting) and chosen.makes_once(task.type, wanted.calls):
+                # Should the agent be lost, or too late, a call may have been made that must not be
+                # made again.
+                settling.noted()
             limit = deadline - time.monotonic()
             document = wire.task_document(task, owner=self._owner, limit_s=limit)
             answer = await self._ask(agent_id, document, settling, left_running)
             if answer.get("refused") != "draining":
                 return self._ended(agent_id, document, answer, settling, left_running)
         raise HostLost("every agent that was asked drains", was_begun=False)
+
+    async def _candidates(self, wanted: Wanted) -> list[Candidate]:
+        """Return the agents that may do a task; empty when others answer, but may not.
+
+        Raises:
+            HostLost: No agent answers.
+        """
+        try:
+            return await self._manager.candidates(wanted)
+        except NotFound:
+            # Perhaps one has come since the last look, or the one that may do it was just lost.
+            await self._look_again()
+        try:
+            return await self._manager.candidates(wanted)
+        except NotFound as none:
+            if self._manager.answering:
+                return []
+            self._tell_changed()
+            raise HostLost("no agent answers", was_begun=False) from none
 
     async def _ask(
         self,
@@ -191,14 +225,22 @@ class AgentsExecutor:
 
     # -- which agents there are ---------------------------------------------------------------
 
+    async def _look_again(self) -> None:
+        """Look for agents now, unless somebody just has."""
+        async with self._looking:
+            if time.monotonic() - self._looked_at > _FRESH_S:
+                with contextlib.suppress(SeedcoreError):
+                    await self._look()
+
     async def _look(self) -> None:
+        self._looked_at = time.monotonic()
         await self._manager.discover_and_refresh_agents()
         beats = await self._manager.collect_heartbeats(older_than_s=_LOOK_S)
         self._tools = frozenset(name for beat in beats.values() for name in beat["tools"])
         self._tell_changed()
 
     def _tell_changed(self) -> None:
-        has_agents = bool(self._manager.list_agents())
+        has_agents = bool(self._manager.answering)
         if has_agents != self._has_agents:
             self._has_agents = has_agents
             self._changed(has_agents)

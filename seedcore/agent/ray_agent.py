@@ -94,6 +94,11 @@ class RayAgent:
             runs_in=RunsIn(self.agent_id, self.organ_id),
             allowed_tools=allowed_tools,
         )
+        once = [tool for tool in self._executor.registry if tool.at_most_once]
+        self._at_most_once = {
+            "tools": [tool.name for tool in once],
+            "types": sorted({task_type for tool in once for task_type in tool.handles}),
+        }
         self._on_drain = on_drain
         self._places = asyncio.Semaphore(self.capacity)
         self._unrestored: deque[Performance] | None = deque(maxlen=_REPLAYED)
@@ -479,6 +484,7 @@ class RayAgent:
                 "load": self.load,
                 "capacity": self.capacity,
                 "tools": sorted(self.tools),
+                "at_most_once": self._at_most_once,
                 "draining": self.is_draining,
             }
 

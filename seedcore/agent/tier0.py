@@ -197,14 +197,28 @@ class Tier0MemoryManager:
         """Watch no longer, and stop the agents of this process that are attached."""
         await self.stop_heartbeat_monitoring()
         here = [one for one, known in self._known.items() if known.link.where == "local"]
-        await asyncio.gather(*(self.stop_agent(agent_id) for agent_id in here))
+        ended = await asyncio.gather(
+            *(self.stop_agent(agent_id) for agent_id in here), return_exceptions=True
+        )
         self._known.clear()
+        for error in ended:
+            if isinstance(error, BaseException) and not isinstance(error, Unavailable):
+                raise error  # one that is gone already has stopped
 
     # -- watching -----------------------------------------------------------------------------
 
     def list_agents(self) -> list[str]:
         """Return the ids of the attached agents, in order."""
         return sorted(self._known)
+
+    @property
+    def answering(self) -> list[str]:
+        """Ids of the attached agents that answered when they were last asked, in order."""
+        return sorted(
+            one
+            for one, known in self._known.items()
+            if known.heartbeat is not None and not known.misses
+        )
 
     def where(self, agent_id: str) -> str:
         """Tell where an attached agent lives: `local` or `ray`."""

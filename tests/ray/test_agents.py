@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -15,9 +18,11 @@ from seedcore.errors import NotFound
 from seedcore.registry import list_active_instances
 from tests.cli.conftest import Invoke, cli, invoke
 from tests.ray.conftest import RayCluster
-from tests.workers.conftest import until
+from tests.workers.conftest import StartWorker, until
 
 __all__ = ["cli", "invoke"]
+
+pytestmark = pytest.mark.ray
 
 Conn = psycopg.Connection[dict[str, Any]]
 ECHO = {"type": "action", "params": {"tool_calls": [{"name": "echo", "args": {"value": 7}}]}}
@@ -107,3 +112,54 @@ def test_the_commands_on_a_cluster(
     until(lambda: cli("agent", "list", "-o", "name").out == "")
     gone = cli("agent", "show", "fern", "-o", "json")
     assert (gone.code, gone.error["code"]) == (4, "agent.not_found")
+
+
+def test_a_worker_gives_tasks_to_agents_of_which_one_is_killed(
+    ray_environment: dict[str, str],
+    start_worker: StartWorker,
+    submit: Callable[..., str],
+    task: Callable[[str], dict[str, Any]],
+    conn: Conn,
+    joined: Settings,
+) -> None:
+    """Every task ends once, what may not be repeated is not, and the agent comes back with what it knew."""
+    manager = Tier0MemoryManager(dataclasses.replace(joined, plugins="tests.ray.tools"))
+    asyncio.run(manager.create_agent("one"))
+    worker = start_worker("--executor", "agents", env=ray_environment, wait=False)
+    worker.wait_for("worker.started", timeout=30)
+    echo = submit()
+    until(lambda: task(echo)["status"] == "completed")
+    assert task(echo)["result"]["payload"]["routed_to"] == "one"
+
+    held, once = submit("ray.hold"), submit("ray.once")
+    until(lambda: conn.execute("SELECT count(*) AS n FROM task_progress").fetchone() == {"n": 2})
+    asyncio.run(manager.create_agent("two"))
+    known = "SELECT 1 FROM agent_registry WHERE props #>> '{state,tasks_processed}' = '1'"
+    until(lambda: conn.execute(known).fetchone())
+    row = conn.execute("SELECT pid FROM registry_instance WHERE logical_id = 'one'").fetchone()
+    assert row is not None
+    os.kill(row["pid"], signal.SIGKILL)
+    until(lambda: task(held)["status"] == "completed", timeout=30)
+    assert (task(held)["lapses"], task(held)["result"]["success"]) == (1, True)
+    until(lambda: task(once)["status"] == "failed")
+    assert task(once)["error"].startswith("outcome_unknown")
+
+    born_again = "SELECT pid FROM active_instances WHERE logical_id = 'one' AND pid <> %s"
+    until(lambda: conn.execute(born_again, [row["pid"]]).fetchone(), timeout=30)
+
+    async def heartbeat() -> Any:
+        fresh = Tier0MemoryManager(joined)
+        await fresh.attach("one")
+        return (await fresh.get_agent_heartbeat("one"))["performance_metrics"]
+
+    until(lambda: asyncio.run(heartbeat())["tasks_processed"] >= 1)
+    worker.signal(signal.SIGTERM)
+    assert worker.end() == 0
+    for agent_id in ("one", "two"):
+        asyncio.run(ended(joined, agent_id))
+
+
+async def ended(settings: Settings, agent_id: str) -> None:
+    manager = Tier0MemoryManager(settings)
+    await manager.attach(agent_id)
+    await manager.stop_agent(agent_id, 0.0)

@@ -393,9 +393,13 @@ class Lease:
 
     owner = "w1"
     has_begun = False
+    has_note = False
 
     def begun(self) -> None:
         self.has_begun = True
+
+    def noted(self) -> None:
+        self.has_note = True
 
 
 async def test_a_worker_hands_tasks_to_agents_and_learns_of_their_loss(
@@ -440,6 +444,22 @@ async def test_a_worker_hands_tasks_to_agents_and_learns_of_their_loss(
     runtime.kill(handle)
     with pytest.raises(HostLost) as lost:
         await running
-    assert (lost.value.was_begun, lease.has_begun) == (True, True)
+    assert (lost.value.was_begun, lease.has_begun, lease.has_note) == (True, True, False)
     await executor.stop()
     await agent.stop(0.0)
+
+
+async def test_a_worker_is_warned_of_calls_that_are_made_at_most_once(
+    manager: Tier0MemoryManager, quick: Settings
+) -> None:
+    agent = agent_with(quick, once)
+    await agent.start()
+    executor = AgentsExecutor(quick, "w1", manager=manager)
+    await executor.start()
+    lease = Lease()
+    outcome = await executor.run(
+        Claimed(str(uuid4()), {"tool_calls": [{"name": "trial.once"}]}), settling=lease
+    )
+    assert (outcome.error_type, lease.has_note) == ("lease_expired", True)  # there is no such task
+    await executor.stop()
+    await agent.stop()
