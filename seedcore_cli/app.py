@@ -40,6 +40,7 @@ COMMANDS: dict[str, LazyGroup] = {
         "queue", "Hold lanes and domains back, slow them down, order them.", "Everyday"
     ),
     "fact": LazyGroup("fact", "Keep facts: what holds, what held, what is said of it.", "Everyday"),
+    "rag-query": LazyGroup("rag_query", "Ask tasks, facts and the graph a question.", "Everyday"),
     "top": LazyGroup("top", "Watch the queue in the terminal.", "Everyday"),
     "agent": LazyGroup(
         "agent", "Start agents, here or on a Ray cluster, see how they do, stop them.", "Cluster"
@@ -49,6 +50,7 @@ COMMANDS: dict[str, LazyGroup] = {
     "registry": LazyGroup(
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),
+    "memory": LazyGroup("memory", "Look after the index of words.", "Cluster"),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "pkg": LazyGroup("pkg", "Write, test, promote and roll out policy.", "Policy"),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),

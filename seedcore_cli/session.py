@@ -108,9 +108,14 @@ class Cli:
             self.format,
             columns=[c.strip() for c in columns.split(",") if c.strip()] if columns else None,
             header=not self.options.no_header,
-            color=wants_color(sys.stdout, self._color),
+            color=self.colored,
             stream=stream,
         )
+
+    @property
+    def colored(self) -> bool:
+        """Whether what is written to standard output is coloured."""
+        return wants_color(sys.stdout, self._color)
 
     @property
     def timeout_s(self) -> float | None:

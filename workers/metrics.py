@@ -90,6 +90,12 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.pkg_evaluations = Counter(
+            "seedcore_pkg_evaluations",
+            "Tasks that policy was asked about",
+            ["engine", "outcome"],
+            registry=self.registry,
+        )
         self.inflight = self._gauge("seedcore_dispatcher_inflight", "Tasks running now")
         self.held = self._gauge(
             "seedcore_dispatcher_held", "Tasks held: prefetched, running, or waiting to be written"

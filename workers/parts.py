@@ -15,6 +15,7 @@ from workers.ledger import Ledger
 from workers.link import Link
 from workers.metrics import Metrics
 from workers.options import Options
+from workers.policy import PolicyDesk
 from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.runner import Runner
@@ -33,6 +34,7 @@ class Parts:
     owner: Owner
     instance: Instance
     executor: TaskExecutor
+    policy: PolicyDesk
     ledger: Ledger
     prefetch: Prefetch
     runner: Runner

@@ -48,6 +48,7 @@ from workers.metrics import Metrics
 from workers.nudge import Nudge
 from workers.options import Options
 from workers.parts import Parts
+from workers.policy import PolicyDesk
 from workers.prefetch import Prefetch
 from workers.renewer import Renewer
 from workers.report import Reporter
@@ -167,6 +168,7 @@ class QueueWorker:
         try:
             await self._wait_for_database(parts.stop)
             await parts.executor.start()
+            await parts.policy.start()
             await health.start()
             self._instance.start(health.address)
             if self._agents is not None:
@@ -206,6 +208,7 @@ class QueueWorker:
             is_idle=lambda: runner.is_idle,
             has_ready=lambda: bool(runner.ready),
         )
+        policy = PolicyDesk(settings, self._conninfo, owner.id, metrics)
         runner = Runner(
             executor,
             settings,
@@ -214,6 +217,7 @@ class QueueWorker:
             owner=owner.id,
             may_start=lambda: not completer.is_full,
             lapse=self._lapse,
+            policy=policy,
         )
         gate = Gate(nudge)
         link = Link(self._conninfo, owner, prepare=settings.use_listen_notify)
@@ -238,6 +242,7 @@ class QueueWorker:
             owner=owner,
             instance=self._instance,
             executor=executor,
+            policy=policy,
             ledger=ledger,
             prefetch=prefetch,
             runner=runner,
@@ -410,6 +415,7 @@ class QueueWorker:
         await parts.link.close()
         await parts.executor.stop()
         await asyncio.to_thread(ray_session.disconnect)
+        await parts.policy.close()
         await health.stop()
         self._instance.dead()
         parts.metrics.up.set(0)

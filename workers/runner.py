@@ -15,8 +15,10 @@ from seedcore.agent import envelope
 from seedcore.agent.executor import HostLost, Outcome, TaskExecutor, time_limit
 from seedcore.config.settings import Settings
 from seedcore.errors import SeedcoreError
+from seedcore.pkg.enactment import Verdict
 from seedcore.telemetry import logs
 from workers.ledger import Fate, Held
+from workers.policy import TaskPolicy
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class Runner:
         may_start: Tells whether there is room for more outcomes.
         lapse: Ends the lease of a task whose host is gone; tells whether it was ours.
         store_progress: Stores a document in the result of a running task, under the fence.
+        policy: Is asked about each task before it runs, while a policy is active; None = nobody is.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Runner:
         owner: str = "",
         may_start: Callable[[], bool] = lambda: True,
         lapse: Lapse | None = None,
+        policy: TaskPolicy | None = None,
     ) -> None:
         self._executor = executor
         self._settings = settings
@@ -60,6 +64,8 @@ class Runner:
         self._owner = owner
         self._may_start = may_start
         self._lapse = lapse
+        self._policy = policy
+        self._must_consent = settings.pkg_mode == "control"
         self._concurrency = settings.dispatcher_concurrency
         self.ready: deque[Held] = deque()
         self.running: dict[tuple[str, int], Held] = {}
@@ -164,15 +170,21 @@ class Runner:
         if type(params) is not dict:
             return failure(held, "bad_payload", "params is not a JSON object")
         task.params = cast("dict[str, Any]", params)
-        limit = time_limit(task.params, self._settings)
-        deadline = held.started_at + limit
+        deadline = held.started_at + time_limit(task.params, self._settings)
         held.overdue_at = deadline + _GRACE_S
 
         async def keep(records: Sequence[envelope.Record]) -> bool:
             document = json.dumps(envelope.progress(task.id, records), ensure_ascii=False)
             return await self._store_progress(held, document)
 
-        return await self._executor.run(
+        verdict: Verdict | None = None
+        if self._policy is not None and self._policy.is_active:
+            verdict = await self._policy.consult(task)
+            refused = self._refused(held, verdict)
+            if refused is not None:
+                return refused
+            task.snapshot_id = verdict.snapshot_id
+        outcome = await self._executor.run(
             task,
             deadline=deadline,
             on_progress=keep,
@@ -180,6 +192,40 @@ class Runner:
             settling=_Settling(self._owner, held),
             left_running=held.left_running,
         )
+        if verdict is not None and verdict.children and outcome.error_type == "no_executor":
+            return _handed_on(held, verdict)
+        return outcome
+
+    def _refused(self, held: Held, verdict: Verdict) -> Outcome | None:
+        """Return the outcome of a task that policy stops; None when it may run."""
+        if not verdict.holds:
+            return failure(held, "lease_expired", "the lease was lost before policy could act")
+        if verdict.error is not None:
+            log.warning(
+                "Policy could not be evaluated",
+                extra={
+                    "event": "pkg.failed",
+                    "task_id": held.task.id,
+                    "snapshot_id": verdict.snapshot_id,
+                    "error": verdict.error,
+                },
+            )
+        if not self._must_consent:
+            return None
+        if verdict.error is not None:
+            said = f"policy could not be evaluated: {verdict.error}"
+            return failure(held, "policy_error", said, retryable=True)
+        if verdict.denied:
+            return failure(
+                held, "policy_denied", f"policy denies it (snapshot {verdict.snapshot_id})"
+            )
+        if not verdict.matched:
+            return failure(
+                held,
+                "policy_denied",
+                f"no rule of policy allows it (snapshot {verdict.snapshot_id})",
+            )
+        return None
 
     async def _host_lost(self, held: Held, lost: HostLost) -> Outcome | None:
         """End an attempt that nobody knows the end of.
@@ -243,6 +289,32 @@ def _cut_off(held: Held, error_type: str, error: str) -> Outcome:
             held, "outcome_unknown", f"{error}; a call that is made at most once had begun"
         )
     return failure(held, error_type, error, retryable=True)
+
+
+def _handed_on(held: Held, verdict: Verdict) -> Outcome:
+    """Build the outcome of a task that has no work of its own: the tasks that policy called for do it."""
+    seconds = time.monotonic() - held.started_at
+    document = envelope.build(
+        task_id=held.task.id,
+        task_type=held.task.type,
+        attempt=held.task.attempts,
+        records=(),
+        started_at=time.time() - seconds,
+        latency_ms=round(seconds * 1000, 3),
+    )
+    document["decision_kind"], document["flow"], document["path"] = (
+        "planner",
+        "escalated",
+        "escalated",
+    )
+    document["payload"] = {
+        "plan_source": "pkg",
+        "snapshot_id": verdict.snapshot_id,
+        "children": list(verdict.children),
+    }
+    return Outcome(
+        success=True, envelope=document, document=json.dumps(document, ensure_ascii=False)
+    )
 
 
 def failure(held: Held, error_type: str, error: str, *, retryable: bool = False) -> Outcome:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from seedcore.config.settings import Settings
 from seedcore.errors import SeedcoreError
 from seedcore.task.sweeps import Sweeps
+from workers.duties.canary import Canaries
 from workers.duties.port import Duty
 from workers.duties.retention import RetainEvents, RetainTasks
 from workers.duties.schedules import Schedules
@@ -37,6 +38,7 @@ def chores(settings: Settings, metrics: Metrics) -> list[Duty]:
         RetainTasks(settings, metrics),
         RetainEvents(settings, metrics),
         Schedules(settings, metrics),
+        Canaries(),
     ]
 
 

@@ -242,9 +242,9 @@ BEGIN
               AND (p_snapshot_id IS NULL OR f.snapshot_id = p_snapshot_id)
               AND (f.valid_from IS NULL OR f.valid_from <= coalesce(p_at, now()))
               AND (f.valid_to IS NULL OR f.valid_to > coalesce(p_at, now()))
-              AND (p_filter - 'kind' = '{}' OR p_filter - 'kind' <@ jsonb_build_object(
-                    'subject', f.subject, 'predicate', f.predicate, 'rule', f.pkg_rule_id,
-                    'tag', CASE WHEN p_filter ->> 'tag' = ANY (f.tags) THEN p_filter ->> 'tag' END)));
+              AND coalesce(to_jsonb(f.tags) @> (p_filter -> 'tags'), true)
+              AND (p_filter - '{kind,tags}'::text[] = '{}' OR p_filter - '{kind,tags}'::text[] <@ jsonb_build_object(
+                    'subject', f.subject, 'predicate', f.predicate, 'rule', f.pkg_rule_id)));
     ELSIF p_kind = 'task' THEN
         RETURN EXISTS (
             SELECT FROM tasks AS t WHERE t.id = p_source_id::uuid

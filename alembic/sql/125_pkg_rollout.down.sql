@@ -1,6 +1,14 @@
 DROP TRIGGER IF EXISTS pkg_promotions_forbid_change ON pkg_promotions;
 DROP TRIGGER IF EXISTS pkg_deployments_event ON pkg_deployments;
 DROP FUNCTION IF EXISTS pkg_deployment_event();
+DROP FUNCTION IF EXISTS pkg_rollout_tick();
+DROP FUNCTION IF EXISTS pkg_rollout_check(BIGINT, TEXT);
+DROP FUNCTION IF EXISTS pkg_rollout_jump(BIGINT, INTEGER, TEXT, BOOLEAN, TEXT, INTEGER);
+DROP FUNCTION IF EXISTS pkg_rollout_resume(BIGINT, TEXT, TEXT);
+DROP FUNCTION IF EXISTS pkg_rollout_pause(BIGINT, TEXT, TEXT);
+DROP FUNCTION IF EXISTS pkg_rollout_record(BIGINT);
+DROP FUNCTION IF EXISTS pkg_rollout_measure(BIGINT);
+DROP FUNCTION IF EXISTS pkg_rollout_event(BIGINT, TEXT, TEXT, TEXT);
 DROP FUNCTION IF EXISTS pkg_rollout_abort(BIGINT, TEXT, TEXT);
 DROP FUNCTION IF EXISTS pkg_rollout_advance(BIGINT, TEXT, BOOLEAN, TEXT, INTEGER);
 DROP FUNCTION IF EXISTS pkg_rollout_start(BIGINT, TEXT, BOOLEAN);

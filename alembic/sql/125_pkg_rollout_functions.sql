@@ -1,5 +1,24 @@
 -- Each one locks its plan first, so two callers follow each other: the second sees what the first did.
 
+-- What changes a lane is written down by the lane's trigger; this is for what does not.
+CREATE OR REPLACE FUNCTION pkg_rollout_event(p_plan_id BIGINT, p_action TEXT, p_actor TEXT, p_reason TEXT)
+RETURNS BIGINT
+LANGUAGE sql
+SET search_path = public, pg_temp AS $$
+    INSERT INTO pkg_rollout_events (target, region, snapshot_id, from_percent, to_percent, action, actor, plan_id,
+                                    reason, created_at)
+    SELECT p.target, p.region, p.snapshot_id, s.percent, s.percent, p_action,
+           coalesce(nullif(p_actor, ''), nullif(current_setting('seedcore.actor', true), ''), current_user::text),
+           p.id, coalesce(nullif(p_reason, ''), nullif(current_setting('seedcore.reason', true), '')),
+           clock_timestamp()
+    FROM pkg_rollout_plans AS p
+    JOIN pkg_rollout_steps AS s ON s.plan_id = p.id AND s.step_no = p.current_step
+    WHERE p.id = p_plan_id
+    RETURNING id
+$$;
+COMMENT ON FUNCTION pkg_rollout_event(BIGINT, TEXT, TEXT, TEXT) IS
+    'writes down what happened to a rollout that left its lane as it was; returns the event''s id, null when the plan has not begun';
+
 CREATE OR REPLACE FUNCTION pkg_rollout_start(p_plan_id BIGINT, p_actor TEXT, p_force BOOLEAN DEFAULT false)
 RETURNS INTEGER
 LANGUAGE plpgsql
@@ -145,10 +164,15 @@ BEGIN
                        WHERE m.plan_id = v_step.plan_id AND m.step_no > v_step.step_no AND m.state = 'pending')
     RETURNING s.* INTO v_next;
     IF NOT FOUND THEN
-        UPDATE pkg_rollout_plans AS p SET state = 'completed', finished_at = v_now WHERE p.id = v_plan.id;
+        UPDATE pkg_rollout_plans AS p
+        SET state = 'completed', finished_at = v_now, fails = 0, message = NULL
+        WHERE p.id = v_plan.id;
+        PERFORM pkg_rollout_event(v_plan.id, 'complete', p_actor, p_reason);
         RETURN v_step.percent;
     END IF;
-    UPDATE pkg_rollout_plans AS p SET state = 'running', current_step = v_next.step_no WHERE p.id = v_plan.id;
+    UPDATE pkg_rollout_plans AS p
+    SET state = 'running', current_step = v_next.step_no, fails = 0, checked_samples = 0, message = NULL
+    WHERE p.id = v_plan.id;
     RETURN pkg_set_lane(v_plan.target, v_plan.region, v_plan.snapshot_id, v_next.percent, p_actor,
                         p_reason, v_plan.id);
 END
@@ -183,7 +207,9 @@ BEGIN
     SET state = CASE s.state WHEN 'active' THEN 'failed' ELSE 'skipped' END,
         left_at = CASE s.state WHEN 'active' THEN v_now END
     WHERE s.plan_id = v_plan.id AND s.state IN ('active', 'pending');
-    UPDATE pkg_rollout_plans AS p SET state = 'aborted', finished_at = v_now WHERE p.id = v_plan.id;
+    UPDATE pkg_rollout_plans AS p
+    SET state = 'aborted', finished_at = v_now, message = nullif(p_reason, '')
+    WHERE p.id = v_plan.id;
 END
 $$;
 COMMENT ON FUNCTION pkg_rollout_abort(BIGINT, TEXT, TEXT) IS

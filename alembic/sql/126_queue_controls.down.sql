@@ -23,6 +23,8 @@ DROP FUNCTION IF EXISTS queue_grant(TEXT, TEXT, INTEGER, UUID[]);
 DROP FUNCTION IF EXISTS queue_tokens(queue_controls, TIMESTAMPTZ);
 DROP FUNCTION IF EXISTS queue_require_fresh_reads();
 
+DROP TRIGGER IF EXISTS task_schedules_recorded ON task_schedules;
+DROP TRIGGER IF EXISTS queue_lanes_recorded ON queue_lanes;
 DROP TRIGGER IF EXISTS tasks_deleted_keys ON tasks;
 DROP FUNCTION IF EXISTS tasks_after_foreign_delete();
 DROP TRIGGER IF EXISTS tasks_updated_keys ON tasks;
@@ -36,6 +38,8 @@ DROP TABLE IF EXISTS task_key_holds;
 DROP TRIGGER IF EXISTS queue_lanes_restrict ON queue_lanes;
 DROP TABLE IF EXISTS queue_turns;
 DROP TABLE IF EXISTS queue_controls;
+DROP FUNCTION IF EXISTS queue_record_change();
+DROP TABLE IF EXISTS queue_changes;
 DROP FUNCTION IF EXISTS queue_lane_restrict();
 ALTER TABLE queue_lanes DROP COLUMN IF EXISTS restricted, DROP COLUMN IF EXISTS fair;
 

@@ -16,6 +16,7 @@ FILES = (
     "125_pkg_rollout.sql",
     "125_pkg_lanes.sql",
     "125_pkg_rollout_functions.sql",
+    "125_pkg_rollout_automation.sql",
     "125_pkg_effective_snapshot.sql",
     # The same text as in 122, in case somebody took it out of there.
     "122_forbid_change.sql",
@@ -23,7 +24,7 @@ FILES = (
 )
 
 INDEXES = (
-    ("ix_pkg_evaluations_lane", "(snapshot_id, target, region, created_at)"),
+    ("ix_pkg_evaluations_lane", "(snapshot_id, target, created_at)"),
     ("ix_pkg_evaluations_sampled", "(created_at) WHERE input IS NOT NULL"),
     ("ix_pkg_evaluations_created", "USING brin (created_at)"),
 )

@@ -23,6 +23,7 @@ CHECKS = (
 
 FILES = (
     "126_tables.sql",
+    "126_changes.sql",
     "126_key_holds.sql",
     "126_grants.sql",
     "126_pick_keyed.sql",

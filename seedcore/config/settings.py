@@ -322,6 +322,47 @@ class Settings:
         30.0, "longest wait for one answer of the endpoint", unit="s", least=0.01
     )
 
+    # Language model
+    llm_base_url: str | None = setting(
+        None,
+        "OpenAI-compatible endpoint for chat completions, without /v1; empty = none",
+        project=False,
+    )
+    llm_model_fast: str | None = setting(None, "model that answers from sources", project=False)
+    llm_api_key: str | None = setting(
+        None, "key that this endpoint asks for", secret=True, project=False
+    )
+    llm_api_key_file: str | None = setting(
+        None, "file that holds the key of the language model", project=False
+    )
+    llm_timeout_s: float = setting(
+        60.0, "longest wait for an answer of the language model", unit="s", least=0.01
+    )
+
+    # Policy
+    pkg_env: str = setting(
+        "prod",
+        "environment whose policy holds here",
+        choices=("prod", "staging", "dev"),
+    )
+    pkg_region: str = setting("global", "region of the lanes that this worker's tasks go by")
+    pkg_mode: str = setting(
+        "advisory",
+        "control: no task runs unless policy allows it",
+        choices=("advisory", "control"),
+    )
+    pkg_timeout_s: float = setting(
+        2.0, "longest evaluation by Rego or WASM", unit="s", least=0.01, most=60
+    )
+    pkg_poll_s: float = setting(
+        1.0, "pause between looks whether a policy is active", unit="s", least=0.05, most=60
+    )
+    pkg_sample: float = setting(
+        0.1, "share of evaluations whose input is kept for a replay", least=0, most=1
+    )
+    max_plan_steps: int = setting(16, "tasks that one task may call for", least=1, most=1000)
+    max_plan_depth: int = setting(3, "generations of tasks that call for tasks", least=1, most=20)
+
     # Health and logs
     health_addr: str | None = setting(
         None,

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from seedcore.db.errors import translated
 from seedcore.db.rows import Row, fetch, fetch_one
@@ -14,6 +15,8 @@ from seedcore.embed.model import EncoderIdentity, StoredEncoder
 from seedcore.errors import Conflict, NotFound
 
 queries = Queries("seedcore.embed")
+
+_REMOVED_TOGETHER = 5_000
 
 
 def encoders(conn: psycopg.Connection[Any]) -> list[Row]:
@@ -125,6 +128,42 @@ def prepare(conn: psycopg.Connection[Any], stored: StoredEncoder) -> None:
     """Take up again an encoder that was retired."""
     with translated():
         conn.execute(queries.prepare_encoder, {"encoder_id": stored.encoder_id})
+
+
+def remove(conn: psycopg.Connection[Any], stored: StoredEncoder, *, dry_run: bool = False) -> Row:
+    """Delete an encoder that is retired, or never served, with its vectors, in short transactions.
+
+    Args:
+        conn: A connection in autocommit.
+        stored: Which.
+        dry_run: Change nothing.
+
+    Returns:
+        model and vectors: how many were deleted.
+
+    Raises:
+        Conflict: It serves.
+    """
+    model = stored.identity.model
+    if stored.state == "serving":
+        raise Conflict(
+            f"encoder {model} answers questions",
+            code="embed.encoder_serves",
+            hint="embed everything with another one first: seedcore embed tasks --encoder NAME",
+        )
+    parameters = {"encoder_id": stored.encoder_id, "limit": _REMOVED_TOGETHER}
+    if dry_run:
+        rows = [row for row in encoders(conn) if row["encoder_id"] == stored.encoder_id]
+        return {"model": model, "vectors": rows[0]["vectors"] if rows else 0}
+    deleted = 0
+    statement = sql.SQL(queries.remove_vectors).format(
+        table=sql.Identifier(f"graph_embeddings_{stored.identity.dim}")
+    )
+    with translated():
+        while some := conn.execute(statement, parameters).rowcount:
+            deleted += some
+        conn.execute(queries.remove_encoder, parameters)
+    return {"model": model, "vectors": deleted}
 
 
 def _stored(row: Row) -> StoredEncoder:

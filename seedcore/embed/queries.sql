@@ -400,3 +400,13 @@ SELECT embedding_enqueue_missing(%(space)s, %(limit)s) AS pending
 -- enqueue_ids --
 SELECT count(*) FILTER (WHERE embedding_enqueue(w.id, %(space)s)) AS pending
   FROM unnest(%(ids)s::uuid[]) AS w (id)
+
+-- remove_vectors --
+DELETE FROM {table} AS g
+ WHERE g.ctid = ANY (ARRAY(SELECT v.ctid FROM {table} AS v
+                            JOIN encoder AS e ON e.encoder_id = v.encoder_id AND e.state <> 'serving'
+                            WHERE v.encoder_id = %(encoder_id)s
+                            LIMIT %(limit)s FOR UPDATE OF v SKIP LOCKED))
+
+-- remove_encoder --
+DELETE FROM encoder AS e WHERE e.encoder_id = %(encoder_id)s AND e.state <> 'serving'

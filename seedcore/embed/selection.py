@@ -1,7 +1,7 @@
 """Which text encoder is meant: by name, by the setting TEXT_ENCODER, by what has been stored.
 
-Two questions, which have different answers while a new encoder is being prepared: what new vectors are
-made with (`choose`), and what a question is asked with (`for_questions`). Nothing changes the encoder
+Two questions, which have different answers while a new encoder is being prepared: what everything is to be
+embedded with (`choose` with `prepare`), and what serves meanwhile (`choose`, `for_questions`). Nothing changes the encoder
 silently: stored vectors answer through the encoder that made them until the chosen one has embedded
 everything that they are of.
 """
@@ -20,6 +20,9 @@ from seedcore.embed.encoders import queries
 from seedcore.embed.hashing import HashEncoder
 from seedcore.embed.model import TEXT_DIM, StoredEncoder, TextEncoder
 from seedcore.errors import ConfigError, NotFound
+
+_loaded: dict[tuple[str, str | None], TextEncoder] = {}
+"""The fitted encoder that was used last: the same weights always make the same one."""
 
 
 @dataclass(slots=True)
@@ -48,19 +51,27 @@ def choose(
     name: str | None = None,
     *,
     keep: bool = True,
+    prepare: bool = False,
 ) -> Choice:
-    """Return the encoder that new vectors of texts are made with.
+    """Return the encoder that a text is embedded with: the one that serves, if there is one.
 
     Args:
         conn: Any connection.
         settings: `text_encoder` and the endpoint.
         name: `hash`, `lsa`, `http` or an encoder's own name. Default: the setting `text_encoder`.
         keep: Store it if it is new; else it has the number 0, which no vector carries.
+        prepare: The encoder that is to serve, by the setting, whatever serves now. For whoever embeds
+            everything anew; a worker that embeds single texts would put them where nobody looks.
 
     Raises:
         NotFound: There is no such encoder.
-        ConfigError: It needs an endpoint, and none is configured.
+        ConfigError: It needs an endpoint, and none is configured; or the vectors that serve were made by
+            one that isn't.
     """
+    if name is None and not prepare:
+        stored = encoders.serving(conn, "text", TEXT_DIM)
+        if stored is not None:
+            return Choice(build(conn, settings, stored), stored, "its vectors serve")
     wanted = name or settings.text_encoder
     why = f"asked for as {wanted}" if name else f"TEXT_ENCODER={wanted}"
     if wanted == "auto":
@@ -107,12 +118,7 @@ def for_questions(
         NotFound: There is no such encoder.
         ConfigError: The vectors were made by an endpoint that isn't configured.
     """
-    if name is not None:
-        return choose(conn, settings, name, keep=False)
-    stored = encoders.serving(conn, "text", TEXT_DIM)
-    if stored is None:
-        return choose(conn, settings, keep=False)
-    return Choice(build(conn, settings, stored), stored, "its vectors serve")
+    return choose(conn, settings, name, keep=False)
 
 
 def build(conn: psycopg.Connection[Any], settings: Settings, stored: StoredEncoder) -> TextEncoder:
@@ -126,9 +132,7 @@ def build(conn: psycopg.Connection[Any], settings: Settings, stored: StoredEncod
     if identity.name == "hash":
         return HashEncoder(identity.native_dim)
     if identity.name == "lsa":
-        from seedcore.embed.lsa import LsaEncoder
-
-        return LsaEncoder.loaded(identity, encoders.load_weights(conn, stored))
+        return _fitted(conn, stored)
     if identity.name == "unspecified" or identity.kind != "text":
         raise NotFound(
             f"encoder {identity.model} embeds no texts",
@@ -149,6 +153,19 @@ def latest_fitted(conn: psycopg.Connection[Any]) -> StoredEncoder | None:
     """Return the newest encoder that was fitted on these texts, or None."""
     row = fetch_one(conn, queries.latest_fitted)
     return None if row is None else encoders.get(conn, row["model"], TEXT_DIM)
+
+
+def _fitted(conn: psycopg.Connection[Any], stored: StoredEncoder) -> TextEncoder:
+    """Return a fitted encoder; a process that asks often loads its weights, tens of MB, once."""
+    from seedcore.embed.lsa import LsaEncoder
+
+    key = (stored.identity.model, stored.identity.digest)
+    encoder = _loaded.get(key)
+    if encoder is None:
+        encoder = LsaEncoder.loaded(stored.identity, encoders.load_weights(conn, stored))
+        _loaded.clear()
+        _loaded[key] = encoder
+    return encoder
 
 
 def _endpoint(settings: Settings) -> TextEncoder:

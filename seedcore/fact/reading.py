@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -86,6 +86,12 @@ def search(conn: psycopg.Connection[Any], text: str | None, selection: Selection
         where=where, columns=sql.SQL(COLUMNS), limit=limited(selection.limit)
     )
     return fetch(conn, statement, parameters | {"question": question})
+
+
+def by_ids(conn: psycopg.Connection[Any], ids: Sequence[str]) -> dict[str, Row]:
+    """Return the facts with these ids, as far as they are there, by id."""
+    statement = _list(sql.Composed([sql.SQL("f.id = ANY (%(ids)s::uuid[])")]), _NEWEST, 0)
+    return {str(row["id"]): row for row in fetch(conn, statement, {"ids": list(ids)})}
 
 
 def held_at(conn: psycopg.Connection[Any], moment: datetime, selection: Selection) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from seedcore.pkg.contradiction import contradiction
 from seedcore.pkg.cycle import cycles
+from seedcore.pkg.engines.pattern import BadPattern, Pattern
 from seedcore.pkg.fault import Fault
 from seedcore.pkg.model import (
     INPUT_FIELDS,
@@ -26,7 +27,6 @@ from seedcore.pkg.model import (
     SubtaskType,
     Where,
 )
-from seedcore.pkg.pattern import compile_pattern
 from seedcore.task.lint import lint_type
 from seedcore.task.lint.finding import Severity
 
@@ -198,9 +198,9 @@ def _comparand(condition: Condition) -> tuple[str, str] | None:
         return "bad_operator", f"{value} has no order; use = or !="
     if condition.operator is Operator.MATCHES:
         try:
-            compile_pattern(value)
-        except ValueError as error:
-            return "bad_pattern", str(error)
+            Pattern(value)
+        except BadPattern as error:
+            return "bad_pattern", f"the pattern {value!r} can't be used: {error}"
     return None
 
 

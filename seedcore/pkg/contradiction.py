@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from seedcore.pkg.engines.pattern import Pattern
 from seedcore.pkg.model import ORDERING, Condition, ConditionType, Operator
-from seedcore.pkg.pattern import compile_pattern
 
 _LOWER = frozenset({Operator.GT, Operator.GE})
 _STRICT = frozenset({Operator.GT, Operator.LT})
@@ -101,7 +101,7 @@ def _admits(condition: Condition, candidate: str) -> bool:
         case Operator.IN:
             return any(_same(item, candidate) for item in condition.items)
         case Operator.MATCHES:
-            return compile_pattern(value).search(candidate) is not None
+            return Pattern(value).search(candidate)
         case Operator.EXISTS:
             return True
         case ordering:

@@ -10,6 +10,7 @@ import psycopg
 from seedcore.db import set_actor
 from seedcore.db.errors import translated
 from seedcore.pkg import store
+from seedcore.pkg.canary import Lane, set_lane
 from seedcore.pkg.model import Env, Snapshot
 from seedcore.pkg.store import Row, fetch, fetch_one, queries
 
@@ -23,6 +24,7 @@ def promote(
     reason: str | None = None,
     force: bool = False,
     expected: str | None = None,
+    lane: Lane | None = None,
     dry_run: bool = False,
 ) -> Row:
     """Make a snapshot the active one of an environment, in one transaction with its event.
@@ -38,13 +40,15 @@ def promote(
         reason: Why.
         force: Go on without a green validation run; takes a reason.
         expected: Go on only if this version is active; "" = none is.
+        lane: Serve it to all of this lane too; the others stay as they are.
         dry_run: Say what would happen, and change nothing.
 
     Returns:
         env, from_version, to_version, changed, forced, promotion_id, actor, reason, at.
 
     Raises:
-        Conflict: Another version is active; it is of another environment, unsound, or not validated.
+        Conflict: Another version is active; it is of another environment, unsound, or not validated; a
+            canary is under way on the lane.
         CheckFailed: Its content is not what was stored.
         UsageError: A reason is missing.
     """
@@ -64,6 +68,8 @@ def promote(
         newest = _newest(conn, env) or 0
         promotion = fetch(conn, queries.promote, parameters)[0]["id"]
         changed = promotion > newest
+        if lane is not None:
+            set_lane(conn, snapshot, lane, 100, actor=actor, reason=reason)
         row = _announced(conn, promotion) if changed else _promotion(conn, promotion)
     return row | {"changed": changed}
 

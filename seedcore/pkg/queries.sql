@@ -63,13 +63,13 @@ SELECT t.id, t.name, t.default_params
  ORDER BY t.name COLLATE "C"
 
 -- load_rules --
-SELECT r.id, r.rule_name, r.priority, r.engine::text, r.rule_source, r.compiled_rule, r.metadata, r.disabled
+SELECT r.id::text, r.rule_name, r.priority, r.engine::text, r.rule_source, r.compiled_rule, r.metadata, r.disabled
   FROM pkg_policy_rules AS r
  WHERE r.snapshot_id = %(id)s
  ORDER BY r.priority DESC, r.rule_name COLLATE "C", r.id
 
 -- load_conditions --
-SELECT c.rule_id, c.condition_type::text, c.condition_key, c.operator::text, c.value, c.predicate, c.object,
+SELECT c.rule_id::text, c.condition_type::text, c.condition_key, c.operator::text, c.value, c.predicate, c.object,
        c.position
   FROM pkg_rule_conditions AS c
   JOIN pkg_policy_rules AS r ON r.id = c.rule_id
@@ -77,7 +77,7 @@ SELECT c.rule_id, c.condition_type::text, c.condition_key, c.operator::text, c.v
  ORDER BY c.rule_id, c.position, c.id
 
 -- load_emissions --
-SELECT e.rule_id, t.name, e.relationship_type::text, e.params, e.position
+SELECT e.rule_id::text, t.name, e.relationship_type::text, e.params, e.position
   FROM pkg_rule_emissions AS e
   JOIN pkg_policy_rules AS r ON r.id = e.rule_id
   JOIN pkg_subtask_types AS t ON t.id = e.subtask_type_id
@@ -163,7 +163,8 @@ SELECT h.*
       FROM pkg_promotions AS p
      WHERE %(target)s::text IS NULL
     UNION ALL
-    SELECT e.created_at, CASE WHEN e.is_rollback THEN 'lane rollback' ELSE 'lane' END, s.env::text,
+    SELECT e.created_at, CASE WHEN e.is_rollback THEN 'lane rollback' WHEN e.action = 'change' THEN 'lane'
+                              ELSE 'lane ' || e.action END, s.env::text,
            e.target, e.region, NULL, s.version, e.from_percent, e.to_percent, NULL, e.actor, e.reason,
            true, e.id
       FROM pkg_rollout_events AS e
@@ -174,3 +175,166 @@ SELECT h.*
  WHERE %(env)s::text IS NULL OR h.env = %(env)s::text
  ORDER BY h.at DESC, h.id DESC
  LIMIT %(limit)s
+
+-- insert_plan --
+-- No row when the lane has an unfinished plan; of two at once the second meets the unique index.
+INSERT INTO pkg_rollout_plans (target, region, snapshot_id, automatic, max_fail, min_samples, created_by, reason)
+SELECT %(target)s, %(region)s, %(id)s, %(automatic)s, %(max_fail)s, %(min_samples)s, %(actor)s, %(reason)s
+ WHERE NOT EXISTS (SELECT FROM pkg_rollout_plans AS p
+                    WHERE p.target = %(target)s AND p.region = %(region)s
+                      AND p.state IN ('planned', 'running', 'paused'))
+RETURNING id
+
+-- insert_steps --
+INSERT INTO pkg_rollout_steps (plan_id, step_no, percent, min_duration, gates, manual)
+SELECT %(plan)s, s.step_no, s.percent, make_interval(secs => %(pause_s)s::float8), %(gates)s::jsonb, %(manual)s
+  FROM unnest(%(numbers)s::int[], %(percents)s::int[]) AS s (step_no, percent)
+RETURNING step_no
+
+-- start_plan --
+SELECT pkg_rollout_start(%(plan)s::bigint, %(actor)s, %(force)s) AS percent
+
+-- lock_plan --
+-- The canary that is under way on a lane, so that it stays as it is found.
+SELECT p.id, s.percent, n.env::text AS env
+  FROM pkg_rollout_plans AS p
+  JOIN pkg_snapshots AS n ON n.id = p.snapshot_id
+  LEFT JOIN pkg_rollout_steps AS s ON s.plan_id = p.id AND s.step_no = p.current_step
+ WHERE p.target = %(target)s AND p.region = %(region)s AND p.state IN ('planned', 'running', 'paused')
+   FOR UPDATE OF p
+
+-- record_gates --
+SELECT r.gate FROM pkg_rollout_record(%(plan)s::bigint) AS r
+
+-- advance_plan --
+SELECT pkg_rollout_advance(%(plan)s::bigint, %(actor)s, %(force)s, %(reason)s, %(expected)s::int) AS percent
+
+-- jump_plan --
+SELECT pkg_rollout_jump(%(plan)s::bigint, %(percent)s::int, %(actor)s, %(force)s, %(reason)s,
+                        %(expected)s::int) AS percent
+
+-- pause_plan --
+SELECT pkg_rollout_pause(%(plan)s::bigint, %(actor)s, %(reason)s)::text AS done
+
+-- resume_plan --
+SELECT pkg_rollout_resume(%(plan)s::bigint, %(actor)s, %(reason)s)::text AS done
+
+-- abort_plan --
+SELECT pkg_rollout_abort(%(plan)s::bigint, %(actor)s, %(reason)s)::text AS done
+
+-- canaries --
+-- Plans with where they stand and how their gates do now, newest first.
+SELECT p.id AS plan, p.target, p.region, n.version, n.env::text AS env, o.version AS stable, p.state,
+       CASE WHEN p.state = 'aborted' THEN coalesce(p.from_percent, 0) ELSE s.percent END AS percent,
+       w.step, w.steps, w.percents, p.automatic, s.manual,
+       CASE WHEN p.state = 'running' AND NOT s.manual THEN s.entered_at + s.min_duration END AS next_at,
+       greatest(extract(epoch FROM s.entered_at + s.min_duration - clock_timestamp()), 0)::float8 AS wait_s,
+       extract(epoch FROM coalesce(p.finished_at, clock_timestamp()) - p.started_at)::float8 AS age_s,
+       p.fails, p.max_fail, p.message, p.created_by AS actor, p.reason, p.started_at, p.finished_at,
+       CASE WHEN p.state IN ('running', 'paused') THEN
+           (SELECT jsonb_agg(jsonb_build_object('gate', m.gate, 'operator', m.operator, 'threshold', m.threshold,
+                                                'value', m.value, 'passed', m.passed, 'samples', m.samples)
+                             ORDER BY m.gate)
+              FROM pkg_rollout_measure(p.id) AS m)
+       ELSE
+           (SELECT jsonb_agg(jsonb_build_object('gate', g.gate, 'threshold', g.threshold, 'value', g.value,
+                                                'passed', g.passed) ORDER BY g.gate)
+              FROM (SELECT DISTINCT ON (r.gate) r.gate, r.threshold, r.value, r.passed
+                      FROM pkg_rollout_gate_results AS r
+                     WHERE r.plan_id = p.id AND r.step_no = p.current_step
+                     ORDER BY r.gate, r.measured_at DESC, r.id DESC) AS g)
+       END AS gates
+  FROM pkg_rollout_plans AS p
+  JOIN pkg_snapshots AS n ON n.id = p.snapshot_id
+  LEFT JOIN pkg_snapshots AS o ON o.id = coalesce(p.from_snapshot_id, pkg_active_snapshot_id(n.env))
+  LEFT JOIN pkg_rollout_steps AS s ON s.plan_id = p.id AND s.step_no = p.current_step
+ CROSS JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE t.step_no <= p.current_step)::int AS step, count(*)::int AS steps,
+              array_agg(t.percent ORDER BY t.step_no) AS percents
+         FROM pkg_rollout_steps AS t WHERE t.plan_id = p.id) AS w
+ WHERE (%(plan)s::bigint IS NULL OR p.id = %(plan)s::bigint)
+   AND (%(target)s::text IS NULL OR p.target = %(target)s::text)
+   AND (%(region)s::text IS NULL OR p.region = %(region)s::text)
+   AND (%(finished)s OR p.state IN ('planned', 'running', 'paused'))
+ ORDER BY p.id DESC
+ LIMIT %(limit)s
+
+-- lanes --
+SELECT d.target, d.region, s.version, s.env::text AS env, d.percent, d.is_active AS active, d.activated_by,
+       d.activated_at, d.salt
+  FROM pkg_deployments AS d
+  JOIN pkg_snapshots AS s ON s.id = d.snapshot_id
+ WHERE (%(target)s::text IS NULL OR d.target = %(target)s::text)
+   AND (%(region)s::text IS NULL OR d.region = %(region)s::text)
+ ORDER BY d.target, d.region
+
+-- set_lane --
+SELECT pkg_set_lane(%(target)s, %(region)s, %(id)s::int, %(percent)s::int, %(actor)s, %(reason)s) AS percent
+
+-- report_device --
+INSERT INTO pkg_device_versions AS d (device_id, device_type, region, snapshot_id, version, last_seen)
+VALUES (%(device)s, %(type)s, %(region)s,
+        (SELECT s.id FROM pkg_snapshots AS s WHERE s.version = %(version)s AND s.env::text = %(env)s),
+        %(version)s, clock_timestamp())
+ON CONFLICT (device_id) DO UPDATE
+   SET device_type = excluded.device_type, region = excluded.region, snapshot_id = excluded.snapshot_id,
+       version = excluded.version, last_seen = excluded.last_seen
+RETURNING d.device_id, d.device_type, d.region, d.version, d.snapshot_id IS NOT NULL AS known, d.last_seen
+
+-- devices --
+SELECT d.device_id, d.device_type, d.region, d.version, d.snapshot_id IS NOT NULL AS known, d.last_seen
+  FROM pkg_device_versions AS d
+ WHERE (%(type)s::text IS NULL OR d.device_type = %(type)s::text)
+   AND (%(region)s::text IS NULL OR d.region = %(region)s::text)
+   AND (%(version)s::text IS NULL OR d.version = %(version)s::text)
+ ORDER BY d.last_seen DESC, d.device_id
+ LIMIT %(limit)s
+
+-- coverage --
+SELECT c.target, c.region, c.version, c.percent, c.devices_on_snapshot AS on_version, c.devices_total AS total,
+       c.devices_stale AS stale, c.devices_on_snapshot::float8 / nullif(c.devices_total, 0) AS ratio
+  FROM pkg_deployment_coverage AS c
+ WHERE (%(target)s::text IS NULL OR c.target = %(target)s::text)
+   AND (%(region)s::text IS NULL OR c.region = %(region)s::text)
+ ORDER BY c.target, c.region
+
+-- tick --
+-- The workers' duty: measure the automatic rollouts and move them; no row when another worker is at it.
+SELECT t.plan_id, t.target, t.region, t.action, t.percent, t.message FROM pkg_rollout_tick() AS t
+
+-- validation_runs --
+SELECT v.id, v.started_at, v.finished_at, v.success, v.cases_total, v.cases_failed, v.actor, v.report
+  FROM pkg_validation_runs AS v
+ WHERE v.snapshot_id = %(id)s AND v.finished_at IS NOT NULL
+ ORDER BY v.started_at DESC, v.id DESC
+ LIMIT %(limit)s
+
+-- lanes_of --
+SELECT d.target, d.region, d.percent, d.activated_by, d.activated_at
+  FROM pkg_deployments AS d
+ WHERE d.snapshot_id = %(id)s AND d.is_active
+ ORDER BY d.target, d.region
+
+-- timeline --
+-- What happened to a snapshot: promotions to and from it, and its lanes; oldest first.
+SELECT h.*
+  FROM (
+    SELECT p.created_at AS at,
+           CASE WHEN p.snapshot_id = %(id)s THEN p.action ELSE 'replaced by ' || p.to_version END AS action,
+           p.env::text AS env, NULL AS target, NULL AS region, NULL::int AS to_percent, p.actor, p.reason, p.id
+      FROM pkg_promotions AS p
+     WHERE %(id)s IN (p.snapshot_id, p.from_snapshot_id)
+    UNION ALL
+    SELECT e.created_at, CASE WHEN e.is_rollback THEN 'lane rollback' WHEN e.action = 'change' THEN 'lane'
+                              ELSE 'lane ' || e.action END,
+           '', e.target, e.region, e.to_percent, e.actor, e.reason, e.id
+      FROM pkg_rollout_events AS e
+     WHERE e.snapshot_id = %(id)s
+        OR e.plan_id IN (SELECT p.id FROM pkg_rollout_plans AS p WHERE p.snapshot_id = %(id)s)
+  ) AS h
+ ORDER BY h.at, h.id
+ LIMIT %(limit)s
+
+-- integrity --
+-- Faults between the parts of a snapshot.
+SELECT i.msg FROM pkg_check_integrity(%(id)s::int) AS i WHERE NOT i.ok

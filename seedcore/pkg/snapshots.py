@@ -272,6 +272,24 @@ def delete(
     }
 
 
+def verify(conn: psycopg.Connection[Any], *, env: str | None = None) -> list[Row]:
+    """Read every snapshot and compare it with what was stored; one at a time is in memory.
+
+    Returns:
+        Rows of version, env, active, ok, message.
+    """
+    rows: list[Row] = []
+    for row in listed(conn, env=env):
+        faults = [f["msg"] for f in fetch(conn, queries.integrity, {"id": row["id"]})]
+        try:
+            store.load(conn, row["id"])
+        except CheckFailed as error:
+            faults.insert(0, error.message)
+        kept = {key: row[key] for key in ("version", "env", "active")}
+        rows.append(kept | {"ok": not faults, "message": "; ".join(faults)})
+    return rows
+
+
 def expect_checksum(found: str, expected: str) -> None:
     """Make sure that a content is the one that somebody else wrote down.
 

@@ -16,6 +16,7 @@ from seedcore.db.errors import translated
 from seedcore.db.rows import Row, fetch, fetch_one
 from seedcore.db.sql import Queries
 from seedcore.errors import CheckFailed, Duplicate, NotFound
+from seedcore.pkg.building import collector_paused
 from seedcore.pkg.canonical import checksum, emission_params, rule_hash
 from seedcore.pkg.model import (
     DEFAULT_ENTRYPOINT,
@@ -218,8 +219,16 @@ def load(conn: psycopg.Connection[Any], snapshot_id: int, *, verify: bool = True
         NotFound: There is none of that id.
         CheckFailed: What is stored is not what was stored: somebody changed it behind our back.
     """
-    row = get(conn, snapshot_id)
-    conditions: defaultdict[UUID, list[Condition]] = defaultdict(list)
+    with collector_paused():
+        policy = _read(conn, get(conn, snapshot_id))
+        if verify and policy.snapshot is not None:
+            _verify(policy, policy.snapshot)
+    return policy
+
+
+def _read(conn: psycopg.Connection[Any], row: Snapshot) -> Policy:
+    snapshot_id = row.id
+    conditions: defaultdict[str, list[Condition]] = defaultdict(list)
     for rule_id, type_, key, operator, value, predicate, object_, place in _tuples(
         conn, queries.load_conditions, snapshot_id
     ):
@@ -227,7 +236,7 @@ def load(conn: psycopg.Connection[Any], snapshot_id: int, *, verify: bool = True
         known.append(
             Condition(_TYPES[type_], key, _OPERATORS[operator], value, predicate, object_, place)
         )
-    emissions: defaultdict[UUID, list[Emission]] = defaultdict(list)
+    emissions: defaultdict[str, list[Emission]] = defaultdict(list)
     for rule_id, name, relation, params, place in _tuples(
         conn, queries.load_emissions, snapshot_id
     ):
@@ -247,13 +256,13 @@ def load(conn: psycopg.Connection[Any], snapshot_id: int, *, verify: bool = True
             metadata=metadata,
             disabled=disabled,
             compiled=compiled,
-            id=id_,
+            id=UUID(id_),
         )
         for id_, name, priority, engine, source, compiled, metadata, disabled in _tuples(
             conn, queries.load_rules, snapshot_id
         )
     )
-    policy = Policy(
+    return Policy(
         subtasks=tuple(
             SubtaskType(name, params, id_)
             for id_, name, params in _tuples(conn, queries.load_subtasks, snapshot_id)
@@ -273,9 +282,6 @@ def load(conn: psycopg.Connection[Any], snapshot_id: int, *, verify: bool = True
         env=row.env,
         snapshot=row,
     )
-    if verify:
-        _verify(policy, row)
-    return policy
 
 
 def load_artifact(conn: psycopg.Connection[Any], snapshot_id: int, type_: ArtifactType) -> Artifact:

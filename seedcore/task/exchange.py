@@ -22,6 +22,7 @@ class ClaimedTask:
         result: Envelope that an earlier attempt left, or None; its JSON text is `result_json`.
         due_at: Unix time since when it could have been claimed.
         wait_s: Seconds between then and the claim, by the database's clock.
+        snapshot_id: The policy that was asked about it, or None.
     """
 
     id: str
@@ -41,6 +42,7 @@ class ClaimedTask:
     lapses: int
     params: dict[str, Any] = field(default_factory=dict[str, Any])
     result: dict[str, Any] | None = None
+    snapshot_id: int | None = None
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from seedcore.db.errors import translated
 from seedcore.db.sql import Queries
@@ -82,23 +83,14 @@ def take(conn: psycopg.Connection[Any], before: Counters | None = None, *, cap: 
     Raises:
         SeedcoreError: The database is gone, or refuses.
     """
-    limit = {"cap": cap}
+    limit = {"cap": cap, "shown": _FAILURES}
     with translated(), conn.transaction():
-        fetch(conn, queries.pin_plan)
-        lanes = fetch(conn, queries.lanes)
-        counts = fetch(conn, queries.counts, limit)
-        due = {
-            "queue": fetch(conn, queries.due_queue, limit)[0],
-            "graph": fetch(conn, queries.due_graph, limit)[0],
-        }
-        for keyed in fetch(conn, queries.due_keyed, limit):
-            row = due[keyed["lane"]]
-            row["tasks"] += keyed["tasks"]
-            row["oldest_s"] = max(row["oldest_s"] or 0.0, keyed["oldest_s"])
-        running = fetch(conn, queries.running, limit)
-        waiters = fetch(conn, queries.waiters, limit)
-        failures = fetch(conn, queries.failures, limit | {"shown": _FAILURES})
-        (raw,) = fetch(conn, queries.counters)
+        lanes, counts, queue, graph, keyed, running, waiters, failures, (raw,) = _ask(conn, limit)
+        due = {"queue": queue[0], "graph": graph[0]}
+        for some in keyed:
+            row = due[some["lane"]]
+            row["tasks"] += some["tasks"]
+            row["oldest_s"] = max(row["oldest_s"] or 0.0, some["oldest_s"])
         estimates: dict[str, int] = {}
         capped = _capped(counts, cap)
         if capped:
@@ -121,6 +113,25 @@ def take(conn: psycopg.Connection[Any], before: Counters | None = None, *, cap: 
         failures=failures,
         counters=counters,
     )
+
+
+def _ask(conn: psycopg.Connection[Any], limit: Mapping[str, int]) -> list[list[Row]]:
+    """Return the rows of all statements of which each frame needs one, in a single round trip."""
+    statements = (
+        queries.lanes,
+        queries.counts,
+        queries.due_queue,
+        queries.due_graph,
+        queries.due_keyed,
+        queries.running,
+        queries.waiters,
+        queries.failures,
+        queries.counters,
+    )
+    with conn.pipeline():
+        conn.execute(queries.pin_plan)
+        asked = [conn.cursor(row_factory=dict_row).execute(text, limit) for text in statements]
+        return [cursor.fetchall() for cursor in asked]
 
 
 def _capped(counts: list[Row], cap: int) -> frozenset[str]:

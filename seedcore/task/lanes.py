@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -120,6 +121,34 @@ def control_of(conn: psycopg.Connection[Any], lane: str, domain: str | None = No
     fetch(conn, queries.hold_lane, {"lane": lane})
     (row,) = fetch(conn, queries.control, {"lane": lane, "domain": domain or ""})
     return row
+
+
+def changes(
+    conn: psycopg.Connection[Any],
+    *,
+    lane: str | None = None,
+    domain: str | None = None,
+    schedule: str | None = None,
+    since: datetime | None = None,
+    limit: int = 50,
+) -> list[Row]:
+    """Return what people changed of lanes, their domains and schedules, latest first.
+
+    Args:
+        conn: A connection.
+        lane: Only this one.
+        domain: Only this domain.
+        schedule: Only the schedule of this name, which may be gone.
+        since: Only from this time on.
+        limit: At most so many; 0 = all.
+
+    Raises:
+        NotFound: There is no such lane.
+    """
+    if lane is not None:
+        control_of(conn, lane)
+    asked = {"lane": lane, "domain": domain, "schedule": schedule, "since": since, "limit": limit}
+    return fetch(conn, queries.lane_changes, asked)
 
 
 def ensure_turns_index(conn: psycopg.Connection[Any]) -> bool:

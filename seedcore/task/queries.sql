@@ -184,6 +184,17 @@ SELECT l.lane, nullif(%(domain)s, '') AS domain,
   FROM queue_lanes l LEFT JOIN queue_controls c ON c.lane = l.lane AND c.domain = %(domain)s
  WHERE l.lane = %(lane)s
 
+-- lane_changes --
+-- What people changed of lanes, domains and schedules.
+SELECT h.at, h.kind, h.lane, h.domain, h.schedule, h.before, h.after, h.actor, h.reason
+  FROM queue_changes h
+ WHERE (%(lane)s::text IS NULL OR h.lane = %(lane)s)
+   AND (%(domain)s::text IS NULL OR h.domain = %(domain)s)
+   AND (%(schedule)s::text IS NULL OR h.schedule = %(schedule)s)
+   AND (%(since)s::timestamptz IS NULL OR h.at >= %(since)s)
+ ORDER BY h.id DESC
+ LIMIT nullif(%(limit)s::int, 0)
+
 -- turns_index --
 -- Whether the index of turns is there, and whole.
 SELECT (SELECT i.indisvalid FROM pg_index i

@@ -11,6 +11,7 @@ from seedcore.task.export import export
 from seedcore.task.gather import members_of, submit_after
 from seedcore.task.lanes import (
     TURNS_INDEX,
+    changes,
     control_of,
     described,
     ensure_turns_index,
@@ -30,7 +31,7 @@ from seedcore.task.submission import lint_new, submit
 from seedcore.task.waiting import wait, watch
 
 __all__ = [
-    "TURNS_INDEX", "add_dependency", "cancel", "control_of", "described", "ensure_turns_index",
+    "TURNS_INDEX", "add_dependency", "cancel", "changes", "control_of", "described", "ensure_turns_index",
     "events", "export", "ids_of", "inspect", "lane_status", "limit_lane", "lint_new", "list_tasks",
     "members_of", "pause_lane", "prune", "read_lines", "release", "requeue_stale", "resolve", "resume_lane", "retry",
     "set_fair", "stats", "submit", "submit_after", "submit_lines", "unlimit_lane", "wait", "watch",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,8 +12,8 @@ import typer
 from seedcore.errors import ConfigError, LockBusy, UsageError, WaitTimeout
 from seedcore_cli.app import group
 from seedcore_cli.commands.task.columns import STATUS
-from seedcore_cli.humanize import seconds
-from seedcore_cli.options import Cli, Reason, common
+from seedcore_cli.humanize import moment, seconds
+from seedcore_cli.options import Cli, DryRun, Limit, Reason, Since, common
 from seedcore_cli.output import Column
 from seedcore_cli.params import parse_rate
 
@@ -24,6 +25,14 @@ app = group(
     What runs goes on in any case.
     """
 )
+
+
+def _decided(values: Any) -> str:
+    """Return what was decided, as people read it: `paused true, rate_per_s 10`."""
+    if values is None:
+        return ""
+    return ", ".join(f"{name} {json.dumps(value)}" for name, value in values.items())
+
 
 _PAUSED = {"True": "yellow"}
 _PLACE = (Column("lane", id=True), Column("domain"))
@@ -41,6 +50,15 @@ STATUS_OF_LANES = (
     Column("changed_at", wide=True),
 )
 CHANGED = (*_PLACE, Column("before"), Column("after"))
+HISTORY = (
+    Column("at", format=moment),
+    *_PLACE,
+    Column("schedule"),
+    Column("before", format=_decided),
+    Column("after", format=_decided),
+    Column("actor"),
+    Column("reason"),
+)
 
 Lane = Annotated[str, typer.Argument(metavar="LANE", help="queue or graph.")]
 Domain = Annotated[
@@ -83,7 +101,14 @@ def status(
 
 @app.command("pause")
 @common
-def pause(cli: Cli, lane: Lane, *, domain: Domain = None, reason: Reason = None) -> None:
+def pause(
+    cli: Cli,
+    lane: Lane,
+    *,
+    domain: Domain = None,
+    reason: Reason = None,
+    dry_run: DryRun = False,
+) -> None:
     """Let workers take no more tasks of a lane, or of one domain of it.
 
     What runs goes on, and what is submitted waits.
@@ -99,13 +124,22 @@ def pause(cli: Cli, lane: Lane, *, domain: Domain = None, reason: Reason = None)
     def act(conn: Any) -> None:
         service.pause_lane(conn, lane, domain=domain, actor=cli.actor, reason=reason)
 
-    _change(cli, lane, domain, act, by_domain=domain is not None)
-    cli.hint(f"seedcore queue resume {_words(lane, domain)}")
+    if _change(
+        cli, lane, domain, act, reason=reason, dry_run=dry_run, by_domain=domain is not None
+    ):
+        cli.hint(f"seedcore queue resume {_words(lane, domain)}")
 
 
 @app.command("resume")
 @common
-def resume(cli: Cli, lane: Lane, *, domain: Domain = None) -> None:
+def resume(
+    cli: Cli,
+    lane: Lane,
+    *,
+    domain: Domain = None,
+    reason: Reason = None,
+    dry_run: DryRun = False,
+) -> None:
     """Let workers take tasks of a lane, or of one domain of it, again.
 
     Limits stay as they are.
@@ -121,7 +155,7 @@ def resume(cli: Cli, lane: Lane, *, domain: Domain = None) -> None:
     def act(conn: Any) -> None:
         service.resume_lane(conn, lane, domain=domain, actor=cli.actor)
 
-    _change(cli, lane, domain, act)
+    _change(cli, lane, domain, act, reason=reason, dry_run=dry_run)
 
 
 @app.command("limit")
@@ -154,6 +188,7 @@ def limit(
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="Lift the limits.")] = False,
     reason: Reason = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Limit how fast workers take tasks of a lane, or of one domain of it, and how many run at once.
 
@@ -195,10 +230,11 @@ def limit(
             reason=reason,
         )
 
-    _change(cli, lane, domain, act, by_domain=domain is not None and not off)
-    cli.hint(
-        "seedcore queue status" if off else f"seedcore queue limit {_words(lane, domain)} --off"
-    )
+    by_domain = domain is not None and not off
+    if _change(cli, lane, domain, act, reason=reason, dry_run=dry_run, by_domain=by_domain):
+        cli.hint(
+            "seedcore queue status" if off else f"seedcore queue limit {_words(lane, domain)} --off"
+        )
 
 
 @app.command("fair")
@@ -207,6 +243,9 @@ def fair(
     cli: Cli,
     lane: Lane,
     switch: Annotated[Switch, typer.Argument(metavar="on|off", help="on or off.")],
+    *,
+    reason: Reason = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Let the domains of a lane take turns inside each priority, or go by time alone.
 
@@ -225,7 +264,43 @@ def fair(
     def act(conn: Any) -> None:
         service.set_fair(conn, lane, is_fair, actor=cli.actor)
 
-    _change(cli, lane, None, act, by_domain=is_fair)
+    _change(cli, lane, None, act, reason=reason, dry_run=dry_run, by_domain=is_fair)
+
+
+@app.command("history")
+@common
+def history(
+    cli: Cli,
+    lane: Annotated[
+        str | None, typer.Argument(metavar="[LANE]", help="Only this lane: queue or graph.")
+    ] = None,
+    *,
+    domain: Domain = None,
+    schedule: Annotated[
+        str | None, typer.Option("--schedule", help="Only this schedule.", metavar="NAME")
+    ] = None,
+    since: Since = None,
+    limit: Limit = 50,
+) -> None:
+    """Show who changed lanes, their domains and schedules, when and why, latest first.
+
+    Whatever way it was done: by a command, a function or plain SQL.
+
+    Examples:
+      seedcore queue history --since 1d
+      seedcore queue history --schedule nightly
+
+    Exit codes: 2 a lane and a schedule exclude each other; 4 there is no such lane.
+    """
+    from seedcore.task import service
+
+    if schedule is not None and (lane or domain):
+        raise UsageError("--schedule excludes a lane and --domain: schedules have none")
+    with cli.connect() as conn:
+        rows = service.changes(
+            conn, lane=lane, domain=domain, schedule=schedule, since=since, limit=limit
+        )
+        cli.printer.many(rows, HISTORY)
 
 
 def _change(
@@ -234,8 +309,10 @@ def _change(
     domain: str | None,
     act: Callable[[Any], None],
     *,
+    reason: str | None,
+    dry_run: bool,
     by_domain: bool = False,
-) -> None:
+) -> bool:
     """Change a lane and show what held it back before and after.
 
     Args:
@@ -243,24 +320,34 @@ def _change(
         lane: The lane.
         domain: One domain of it, or None.
         act: What changes it.
+        reason: Why, for the record.
+        dry_run: Only show what would change.
         by_domain: Whether claims go from domain to domain afterwards, for which there is an index.
+
+    Returns:
+        Whether it was really done.
     """
+    from seedcore.db import set_actor
     from seedcore.task import service
 
     if domain == "":
         raise UsageError("--domain is empty; leave it out for the whole lane")
     with cli.connect() as conn:
-        with conn.transaction():
+        with conn.transaction(force_rollback=dry_run):
+            set_actor(conn, cli.actor, reason)
             before = service.control_of(conn, lane, domain)
             act(conn)
             after = service.control_of(conn, lane, domain)
         row = {"lane": lane, "domain": domain}
         row |= {"before": service.described(before), "after": service.described(after)}
-        cli.printer.one(row, CHANGED)
+        cli.printer.one(row | {"dry_run": True} if dry_run else row, CHANGED)
         if before == after:
             cli.note("unchanged")
-        if by_domain:
+        elif dry_run:
+            cli.note("nothing was changed")
+        if by_domain and not dry_run:
             _ensure_turns_index(cli, conn)
+    return not dry_run
 
 
 def _ensure_turns_index(cli: Cli, conn: Any) -> None:

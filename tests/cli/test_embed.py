@@ -59,6 +59,22 @@ def test_texts_become_vectors_and_answers(cli: Invoke) -> None:
 
 
 @pytest.mark.usefixtures("texts")
+def test_a_retired_encoder_can_be_removed(cli: Invoke, conn: psycopg.Connection[Any]) -> None:
+    cli("embed", "tasks")
+    assert cli("embed", "encoders", "--remove", "hash-v1", "--yes", "-o", "json").error["code"] == (
+        "embed.encoder_serves"
+    )
+    conn.execute("UPDATE encoder SET state = 'retired' WHERE name = 'hash'")
+    dry = cli("embed", "encoders", "--remove", "hash-v1", "--dry-run", "-o", "json").json
+    assert dry == {"model": "hash-v1", "vectors": 3, "dry_run": True}
+    assert cli("embed", "encoders", "--remove", "hash-v1").code == 10
+    done = cli("embed", "encoders", "--remove", "hash-v1", "--yes", "-o", "json").json
+    assert done == {"model": "hash-v1", "vectors": 3}
+    assert conn.execute("SELECT FROM graph_embeddings_1024").fetchall() == []
+    assert cli("embed", "encoders", "--remove", "hash-v1", "--yes").code == 4
+
+
+@pytest.mark.usefixtures("texts")
 def test_what_is_due_can_be_left_to_a_worker(cli: Invoke, conn: psycopg.Connection[Any]) -> None:
     dry = cli("embed", "tasks", "--enqueue", "--dry-run", "-o", "json").json
     assert (dry["pending"], dry["task_id"]) == (3, None)
@@ -135,6 +151,24 @@ def test_bad_input_is_one_line_and_changes_nothing(
         assert len(result.error["message"]) < 250
         assert result.out == ""
     assert conn.execute(statement).fetchone() == before
+
+
+def test_nodes_are_embedded_from_their_surroundings(
+    cli: Invoke, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute("SELECT * FROM ensure_nodes('agent', ARRAY['ada', 'bob', 'cem'])")
+    conn.execute("INSERT INTO agent_collab_agent (src_agent, dst_agent) VALUES ('ada', 'bob')")
+    assert cli("embed", "graph", "--dry-run", "-o", "json").json["embedded"] == 3
+    done = cli("embed", "graph", "-o", "json").json
+    assert (done["encoder"], done["embedded"]) == ("graph-mean-v1", 3)
+    again = cli("embed", "graph", "-o", "json").json
+    assert (again["embedded"], again["unchanged"]) == (0, 3)
+    near = cli("embed", "search", "--like", "agent:ada", "--dim", "128", "-o", "json").json
+    assert [hit["id"] for hit in near] == ["bob", "cem"]
+    left = cli("embed", "graph", "--id", "agent:cem", "--enqueue", "-o", "json").json
+    assert (left["pending"], len(left["task_ids"])) == (1, 1)
+    assert cli("embed", "graph", "--id", "agent:zoe").code == 4
+    assert cli("embed", "graph", "--dim", "64").code == 2
 
 
 def test_indexes_are_dropped_and_built_again(cli: Invoke, conn: psycopg.Connection[Any]) -> None:

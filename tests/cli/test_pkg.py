@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,37 @@ def test_a_difference_names_what_changes(cli: Invoke, house: Path) -> None:
     assert changes[("fixture", "vacuuming at night")] == "removed"
     effects = cli("pkg", "diff", "v1", "--from", house, "--emissions", "-o", "jsonl").rows
     assert [row["name"] for row in effects] == ["quiet-hours"]
+
+
+def test_decisions_that_change_are_found_on_recorded_inputs(
+    cli: Invoke, conn: Conn, house: Path, tmp_path: Path
+) -> None:
+    snapshot_id = stored(cli, house, "v1")["id"]
+    warm = {
+        "tags": ["climate"],
+        "signals": {"temperature": 28.5},
+        "context": {"room": {"kind": "guest"}},
+    }
+    hot = warm | {"signals": {"temperature": 31}}
+    for raw in (warm, warm, hot):
+        conn.execute(
+            "INSERT INTO pkg_evaluations (snapshot_id, target, input_digest, outcome, duration_ms, input)"
+            " VALUES (%s, 'router', '', 'ok', 1, %s)",
+            [snapshot_id, json.dumps(raw)],
+        )
+    rule = house / "rules" / "hot-room.yaml"
+    rule.write_text(rule.read_text().replace("value: 28", "value: 29"))
+    found = cli("pkg", "diff", "v1", "--from", house, "--decisions", "-o", "json").json
+    assert [(row["before"], row["after"], row["input"]) for row in found] == [
+        ("cool_room, notify_staff, cool_room->notify_staff", "nothing", warm)
+    ]
+    inputs = tmp_path / "inputs.ndjson"
+    inputs.write_text(json.dumps(hot) + "\n" + json.dumps(warm) + "\n")
+    own = cli("pkg", "diff", "v1", "--from", house, "--inputs", inputs, "--exit-code", "-o", "json")
+    assert (own.code, [row["name"] for row in own.json]) == (3, ["line 2"])
+    inputs.write_text("{}\n{]\n")
+    bad = cli("pkg", "diff", "v1", "--from", house, "--inputs", inputs)
+    assert (bad.code, "line 2" in bad.err) == (2, True)
 
 
 def test_promotions_are_gated_expected_recorded_and_taken_back(

@@ -70,6 +70,62 @@ def test_the_same_again_changes_nothing(cli: Invoke) -> None:
     assert (again.code, again.err) == (0, "unchanged\n")
 
 
+def test_who_changed_what_and_why_is_kept(cli: Invoke, conn: Conn) -> None:
+    said = ("--actor", "ann", "--reason", "why")
+    cli("queue", "pause", "queue", *said)
+    cli("queue", "pause", "queue", *said)  # changes nothing
+    cli("queue", "limit", "queue", "--domain", "d", "--rate", "10/s", *said)
+    cli("queue", "limit", "queue", "--domain", "d", "--off", "--actor", "bob")
+    cli("queue", "resume", "queue", *said)
+    cli("task", "schedule", "add", "s", "a", "--cron", "@daily", *said)
+    cli("task", "schedule", "pause", "s", *said)
+    cli("task", "schedule", "remove", "s", "--yes", *said)
+    conn.execute("UPDATE queue_lanes SET fair = true WHERE lane = 'graph'")
+    rows = cli("queue", "history", "-o", "json").json
+    subjects = [(r["kind"], r["lane"], r["domain"], r["schedule"]) for r in rows]
+    assert subjects == [
+        ("lane", "graph", None, None),
+        *[("schedule", None, None, "s")] * 3,
+        ("lane", "queue", None, None),
+        *[("domain", "queue", "d", None)] * 2,
+        ("lane", "queue", None, None),
+    ]
+    by = [(r["actor"], r["reason"]) for r in rows[1:]]
+    assert by == [("ann", "why")] * 4 + [("bob", None)] + [("ann", "why")] * 2
+    assert rows[-1]["before"] == {"paused": False}
+    assert rows[-1]["after"] == {"paused": True}
+    limit = {"rate_per_s": 10.0, "burst": 10.0}
+    assert (rows[-2]["before"], rows[-2]["after"]) == (None, limit)
+    assert (rows[-3]["before"], rows[-3]["after"]) == (limit, dict.fromkeys(limit))
+    removed, paused, added = rows[1:4]
+    assert (removed["before"]["cron"], removed["after"]) == ("@daily", None)
+    assert (paused["before"], paused["after"]) == ({"enabled": True}, {"enabled": False})
+    assert added["before"] is None
+    assert len(cli("queue", "history", "queue", "--domain", "d", "-o", "json").json) == 2
+    assert "enabled true" in cli("queue", "history", "--schedule", "s", "-o", "table").out
+    with pytest.raises(psycopg.Error, match="append-only"):
+        conn.execute("DELETE FROM queue_changes")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("pause", "queue"), ("limit", "queue", "--domain", "d", "--rate", "1/s"), ("fair", "queue", "on")],
+)  # fmt: skip
+def test_a_dry_run_says_what_would_be_and_changes_nothing(
+    cli: Invoke, conn: Conn, words: tuple[str, ...]
+) -> None:
+    state = (
+        "SELECT (SELECT jsonb_agg(l) FROM queue_lanes l) AS l, (SELECT count(*) FROM queue_controls),"
+        " (SELECT count(*) FROM queue_changes) AS h, to_regclass('ix_tasks_claim_domain')::text AS i"
+    )
+    before = conn.execute(state).fetchone()
+    tried = cli("queue", *words, "--dry-run", "-o", "json")
+    assert tried.code == 0
+    assert conn.execute(state).fetchone() == before
+    done = cli("queue", *words, "-o", "json").json
+    assert tried.json == done | {"dry_run": True}
+
+
 def test_domains_get_their_index_when_they_are_first_told_apart(cli: Invoke, conn: Conn) -> None:
     assert cli("queue", "limit", "queue", "--rate", "5/s").code == 0
     index = "SELECT to_regclass('ix_tasks_claim_domain') IS NOT NULL AS there"

@@ -58,6 +58,9 @@ SELECT {UUID_OF.format("n % 200")}, now() - make_interval(mins => n), 'submitted
 INSERT INTO task_proto_plan (task_id, snapshot_id)
 SELECT {ID}, CASE WHEN n % 2 = 0 THEN 1 + n % 500 END {SERIES};
 
+INSERT INTO lexical_document (kind, source_id, length, content_sha256) SELECT 'fact', {ID}, 1, n {SERIES};
+INSERT INTO lexical_posting (term, doc_id, tf) SELECT 'term' || n % 5000, n, 1 {SERIES};
+
 INSERT INTO task_router_telemetry (task_id, chosen_route, x_vector, weights, created_at)
 SELECT {ID}, CASE WHEN n % 200 = 0 THEN 'hgnn' WHEN n % 4 = 1 THEN 'planner' ELSE 'fast' END,
        '[0,0,0,0,0,0]', '[0,0,0,0,0,0]', now() - make_interval(secs => n)
@@ -83,6 +86,11 @@ DECISIONS = "SELECT count(*), avg(surprise_score) FROM task_router_telemetry"
 MEDIA = "SELECT task_id FROM task_multimodal_embeddings"
 
 QUERIES = {
+    "lexical_posting_pkey": "SELECT doc_id, tf FROM lexical_posting WHERE term = 'term17'",
+    "idx_lexical_posting_doc_id": "DELETE FROM lexical_posting WHERE doc_id = 17",
+    "uq_lexical_document_source": (
+        f"SELECT doc_id FROM lexical_document WHERE kind = 'fact' AND source_id = ({SEVENTH})::text"
+    ),
     "ix_tasks_status_runafter": "SELECT * FROM tasks WHERE status = 'failed'",
     "ix_tasks_created_at_desc": "SELECT * FROM tasks ORDER BY created_at DESC LIMIT 20",
     "ix_tasks_type": "SELECT * FROM tasks WHERE type = 'rare'",
@@ -182,6 +190,7 @@ KEYS = {
         *("pkg_rollout_steps", "pkg_snapshot_artifacts", "queue_lanes", "registry_instance"),
         *("task_embedding_status", "task_multimodal_embeddings", "task_outbox", "task_schedules"),
         *("graph_embeddings_128", "graph_embeddings_1024", "task_progress", "task_retention"),
+        *("lexical_document", "lexical_term", "lexical_statistics", "lexical_pending"),
     },
     "nothing but a row's identity, for replication and for people": {
         *("cluster_epoch_history", "pkg_evaluations", "pkg_promotions", "pkg_rollout_events"),

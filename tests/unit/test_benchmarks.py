@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import retrieval
 from benchmarks.rig import report
 from benchmarks.rig.scenarios import SCENARIOS, Result, Sample
 
@@ -62,3 +63,12 @@ def test_text_goes_between_the_markers_of_the_page() -> None:
     assert "<!-- results: begin -->\n\nnew\n\n<!-- results: end -->" in changed
     with pytest.raises(ValueError, match="no markers"):
         report.put_between("nothing", "results", "new")
+
+
+def test_ranks_are_judged_as_the_literature_does() -> None:
+    relevant = {"a": 1.0, "b": 1.0, "c": 1.0}
+    # (1 + 1 / log2 4) / (1 + 1 / log2 3 + 1 / log2 4)
+    assert retrieval.ndcg(["a", "x", "b"], relevant) == pytest.approx(1.5 / (1.5 + 0.6309298))
+    assert retrieval.ndcg(["a", "b", "c"], relevant) == 1
+    assert retrieval.recall(["x", "a", "b"], relevant, 2) == pytest.approx(1 / 3)
+    assert retrieval.interval([0.5] * 10, rounds=40) == (0.5, 0.5)

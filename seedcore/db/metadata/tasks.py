@@ -274,6 +274,21 @@ queue_controls = sa.Table(
     sa.PrimaryKeyConstraint("lane", "domain", name="pk_queue_controls"),
 )
 
+queue_changes = sa.Table(
+    "queue_changes",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    column("at", time),
+    column("kind", sa.Text()),
+    column("lane", sa.Text(), null=True),
+    column("domain", sa.Text(), null=True),
+    column("schedule", sa.Text(), null=True),
+    column("before", JSONB, null=True),
+    column("after", JSONB, null=True),
+    column("actor", sa.Text()),
+    column("reason", sa.Text(), null=True),
+)
+
 queue_turns = sa.Table(
     "queue_turns",
     metadata,

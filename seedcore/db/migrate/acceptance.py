@@ -93,7 +93,9 @@ WANTED: dict[str, list[str]] = {
         # policy
         " pkg_snapshot_digest pkg_active_snapshot_id pkg_validation_status pkg_promote_snapshot"
         " pkg_rollback pkg_check_integrity pkg_bucket pkg_effective_snapshot pkg_rollout_start"
-        " pkg_rollout_advance pkg_rollout_abort pkg_default_snapshot_id"
+        " pkg_rollout_advance pkg_rollout_abort pkg_rollout_jump pkg_rollout_pause pkg_rollout_resume"
+        " pkg_rollout_measure pkg_rollout_record pkg_rollout_check pkg_rollout_tick pkg_rollout_event"
+        " pkg_default_snapshot_id"
         " pkg_enforce_snapshot_scoping"
         # outbox, drift, energy
         " outbox_enqueue outbox_claim outbox_delivered outbox_failed outbox_requeue outbox_purge"

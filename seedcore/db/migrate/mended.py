@@ -138,7 +138,7 @@ ADDED = _columns(
     pkg_device_versions version
     pkg_promotions env from_snapshot_id from_version to_version action reason forced validation_run_id metrics success
     pkg_validation_runs report subject_digest cases_total cases_failed actor
-    pkg_rollout_events from_percent is_rollback actor plan_id validation_run_id reason
+    pkg_rollout_events from_percent action is_rollback actor plan_id validation_run_id reason
     task_outbox available_at attempts created_at updated_at max_attempts locked_by delivered_at dead_at last_error
     """
 ) | {(edge, "created_at") for edge in EDGES}

@@ -80,3 +80,6 @@ SELECT coalesce(max(e.version), 0) + 1 AS version FROM encoder AS e WHERE e.name
 -- lock_fits --
 -- Two fits at once would take the same version.
 SELECT pg_advisory_xact_lock(hashtextextended('seedcore.graph_fit', 0))
+
+-- submit_embed --
+SELECT create_graph_embed_task(%(nodes)s::bigint[], %(k)s)::text AS task_id

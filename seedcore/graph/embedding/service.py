@@ -227,6 +227,28 @@ def nodes_to_embed(
     return [row["node_id"] for row in fetch(conn, queries.node_ids, given)]
 
 
+def enqueue(conn: Conn, nodes: Sequence[int], *, k: int, dry_run: bool = False) -> list[str]:
+    """Leave nodes to a graph worker: submit tasks that embed them, each a thousand at most.
+
+    Args:
+        conn: A connection in autocommit.
+        nodes: Numbers of nodes.
+        k: Hops.
+        dry_run: Submit none.
+
+    Returns:
+        The ids of the tasks.
+    """
+    parts = [list(nodes[begin : begin + _TOGETHER]) for begin in range(0, len(nodes), _TOGETHER)]
+    if dry_run:
+        return []
+    with translated(), conn.transaction():
+        return [
+            fetch(conn, queries.submit_embed, {"nodes": part, "k": k})[0]["task_id"]
+            for part in parts
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What `fit_encoder` did.

@@ -75,10 +75,11 @@ class Test:
         BadPolicy: Its pattern, or its list, can't be read.
     """
 
-    __slots__ = ("_look", "condition", "holds", "operand")
+    __slots__ = ("_look", "condition", "holds", "operand", "text")
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
+        self.text = str(condition)
         self.operand = Operand(condition.value) if condition.value is not None else None
         try:
             self._look = _looks(condition)
@@ -93,7 +94,7 @@ class Test:
         found = self._look(document)
         held = self.holds(document)
         entry: dict[str, Any] = {
-            "condition": str(self.condition),
+            "condition": self.text,
             "held": held,
             "found": None if found is MISSING else found,
         }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from seedcore.errors import SeedcoreError
 from seedcore.pkg.engines.native import NativeEngine
 from seedcore.pkg.engines.port import Evaluator
 from seedcore.pkg.engines.rego import RegoEngine
@@ -14,6 +16,8 @@ from seedcore.pkg.model import Engine, Policy
 
 TIMEOUT_S: Final = 2.0
 _KEPT: Final = 8
+_FORGIVEN_S: Final = 5.0
+"""How long a policy that could not be loaded is not tried again: each task would pay for it."""
 
 
 def evaluator(policy: Policy, *, timeout_s: float = TIMEOUT_S) -> Evaluator:
@@ -46,6 +50,7 @@ class Evaluators:
         self._load = load
         self._timeout_s = timeout_s
         self._kept: OrderedDict[int, tuple[Policy, Evaluator]] = OrderedDict()
+        self._failed: dict[int, tuple[float, SeedcoreError]] = {}
 
     def get(self, snapshot_id: int) -> tuple[Policy, Evaluator]:
         """Return a snapshot's policy and engine. A stored policy never changes, so neither do they.
@@ -55,8 +60,17 @@ class Evaluators:
         """
         known = self._kept.get(snapshot_id)
         if known is None:
-            policy = self._load(snapshot_id)
-            known = self._kept[snapshot_id] = policy, evaluator(policy, timeout_s=self._timeout_s)
+            until, error = self._failed.get(snapshot_id, (0.0, None))
+            if error is not None and time.monotonic() < until:
+                raise error
+            try:
+                policy = self._load(snapshot_id)
+                known = policy, evaluator(policy, timeout_s=self._timeout_s)
+            except SeedcoreError as error:
+                if not error.code.startswith("db."):
+                    self._failed[snapshot_id] = time.monotonic() + _FORGIVEN_S, error
+                raise
+            self._kept[snapshot_id] = known
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)[1][1].close()
         else:

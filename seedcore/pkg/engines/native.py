@@ -8,12 +8,14 @@ at every rule; both ways come to the same decision.
 
 from __future__ import annotations
 
+import json
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from seedcore.pkg.building import collector_paused
 from seedcore.pkg.engines.compare import Holds, Operand, Test
 from seedcore.pkg.engines.decision import (
     Decision,
@@ -37,6 +39,7 @@ from seedcore.pkg.model import (
 )
 
 _SCANNED = -1
+_sorted_text = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 _Same = tuple[str | None, ...]
 
 
@@ -80,8 +83,9 @@ class NativeEngine:
         tests: dict[_Same, Test] = {}
         enabled = [rule for rule in policy.rules if not rule.disabled]
         enabled.sort(key=lambda rule: (-rule.priority, rule.name))
-        self._rules = [_compile(rule, defaults, tests) for rule in enabled]
-        self._index = _Index(self._rules)
+        with collector_paused():
+            self._rules = [_compile(rule, defaults, tests) for rule in enabled]
+            self._index = _Index(self._rules)
 
     def evaluate(self, document: Input, *, explain: bool = False) -> Decision:
         """Decide.
@@ -134,8 +138,8 @@ def _compile(
     for condition in sorted(rule.conditions, key=lambda c: c.position):
         # Equal conditions of many rules are one test.
         same = (
-            condition.type.value, condition.key, condition.operator.value, condition.value,
-            condition.predicate, canonical(condition.object),
+            condition.type, condition.key, condition.operator, condition.value, condition.predicate,
+            None if condition.object is None else canonical(condition.object),
         )  # fmt: skip
         test = known.get(same)
         if test is None:
@@ -149,8 +153,8 @@ def _compile(
         Fired(
             rule.name,
             rule.priority,
-            tuple(str(test.condition) for test in tests),
-            tuple(f"{e.relation.value} {e.subtask}" for e in emissions),
+            tuple(test.text for test in tests),
+            tuple(f"{e.relation} {e.subtask}" for e in emissions),
             None if rule.id is None else str(rule.id),
         ),
     )
@@ -165,14 +169,19 @@ def _emitted(
             f"rule {rule.name} emits {emission.subtask}, which is no subtask type of this policy",
             code="pkg.unknown_subtask",
         )
-    params = merged(defaults[emission.subtask], emission.params or {})
+    own = emission.params
+    params = merged(defaults[emission.subtask], own) if own else defaults[emission.subtask]
     after: int | None = None
     if emission.relation is Relation.ORDERS and place > 0:
         after = place - 1
     elif emission.relation is Relation.GATE:
         after = gate_of(rule, emissions, place)
     return _Emitted(
-        (emission.subtask, canonical(params)), emission.subtask, params, after, emission.relation
+        (emission.subtask, _sorted_text(params) if params else ""),
+        emission.subtask,
+        params,
+        after,
+        emission.relation,
     )
 
 

@@ -154,7 +154,9 @@ def pause(
         NotFound: There is none of that name.
     """
     given = {"name": name, "actor": actor, "reason": reason}
-    return _changed(conn, name, fetch_one(conn, queries.pause_schedule, given))
+    with conn.transaction():
+        set_actor(conn, actor, reason)
+        return _changed(conn, name, fetch_one(conn, queries.pause_schedule, given))
 
 
 def resume(
@@ -169,17 +171,23 @@ def resume(
     row = _one(conn, name)
     following = Cron(row["cron"]).following(_now(conn), zone_of(row["timezone"]))
     given = {"name": name, "actor": actor, "reason": reason, "next_run_at": following}
-    return _changed(conn, name, fetch_one(conn, queries.resume_schedule, given))
+    with conn.transaction():
+        set_actor(conn, actor, reason)
+        return _changed(conn, name, fetch_one(conn, queries.resume_schedule, given))
 
 
-def remove(conn: psycopg.Connection[Any], name: str) -> None:
-    """Delete a schedule and the history of its fires; its tasks stay.
+def remove(
+    conn: psycopg.Connection[Any], name: str, *, actor: str, reason: str | None = None
+) -> None:
+    """Delete a schedule and the history of its fires; its tasks stay, and so does the record of this.
 
     Raises:
         NotFound: There is none of that name.
     """
-    if fetch_one(conn, queries.remove_schedule, {"name": name}) is None:
-        raise _not_found(conn, name)
+    with conn.transaction():
+        set_actor(conn, actor, reason)
+        if fetch_one(conn, queries.remove_schedule, {"name": name}) is None:
+            raise _not_found(conn, name)
 
 
 def run(

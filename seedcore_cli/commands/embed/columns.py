@@ -46,6 +46,12 @@ RUN = (
 
 ENQUEUED = (Column("kind", id=True), Column("pending", align="right"), Column("task_id"))
 
+ENQUEUED_NODES = (
+    Column("kind", id=True),
+    Column("pending", align="right"),
+    Column("task_ids", header="TASKS", format=lambda ids: str(len(ids))),
+)
+
 STATUS = (
     Column("kind", id=True),
     Column("dim", align="right"),
@@ -98,6 +104,8 @@ ENCODERS = (
     Column("encoder_id", wide=True, align="right"),
     Column("created_at", format=moment, wide=True),
 )
+
+REMOVED = (Column("model", id=True), Column("vectors", align="right"))
 
 PROBE = (Column("url", id=True), Column("ready"), Column("models"))
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from seedcore_cli.commands.embed.columns import ENCODERS, PROBE, STATUS
+from seedcore_cli.commands.embed.columns import ENCODERS, PROBE, REMOVED, STATUS
 from seedcore_cli.commands.embed.group import app
-from seedcore_cli.options import Cli, common
+from seedcore_cli.options import Cli, DryRun, Yes, common
 
 
 @app.command("status")
@@ -36,7 +36,7 @@ def status(
 
     rule = None if fail_over is None else counting.rule(fail_over)
     with cli.connect() as conn:
-        choice = choose(conn, cli.settings, keep=False)
+        choice = choose(conn, cli.settings, keep=False, prepare=True)
         rows = counting.status(conn, choice.stored.encoder_id)
     cli.printer.many(rows, STATUS)
     cli.note(f"new texts are embedded by {choice.stored.identity.model} ({choice.why})")
@@ -52,22 +52,41 @@ def encoders(
     probe: Annotated[
         bool, typer.Option("--probe", help="Ask the endpoint instead: is it ready, what it has.")
     ] = False,
+    remove: Annotated[
+        str | None,
+        typer.Option(
+            "--remove", help="Delete one that is retired, and its vectors.", metavar="NAME"
+        ),
+    ] = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """List the encoders that made vectors here; one of each kind serves.
 
     Examples:
       seedcore embed encoders
       seedcore embed encoders --probe
+      seedcore embed encoders --remove hash-v1 --dry-run
 
-    Exit codes: 69 the endpoint does not answer.
+    Exit codes: 4 no such encoder; 5 it serves; 10 not confirmed; 69 the endpoint does not answer.
     """
     if probe:
         cli.printer.one(_probe(cli), PROBE)
         return
     from seedcore.embed import encoders as known
+    from seedcore.embed.model import GRAPH_DIM, TEXT_DIM
 
     with cli.connect() as conn:
-        cli.printer.many(known.encoders(conn), ENCODERS)
+        if remove is None:
+            cli.printer.many(known.encoders(conn), ENCODERS)
+            return
+        stored = known.get(conn, remove, GRAPH_DIM if remove.startswith("graph") else TEXT_DIM)
+        row = known.remove(conn, stored, dry_run=True)
+        if not dry_run:
+            summary = f"delete encoder {remove} and its {row['vectors']:,} vectors"
+            cli.confirm(level=1, summary=summary, yes=yes)
+            row = known.remove(conn, stored)
+    cli.printer.one(row | {"dry_run": True} if dry_run else row, REMOVED)
 
 
 def _probe(cli: Cli) -> dict[str, Any]:

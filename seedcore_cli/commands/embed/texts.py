@@ -150,7 +150,7 @@ def _run(
         if encoder is None and not wanted.dry_run and (why := fitting.is_due(conn, cli.settings)):
             cli.note(f"fitting the offline encoder: {why}")
             fitting.fit(conn)
-        choice = choose(conn, cli.settings, encoder, keep=False)
+        choice = choose(conn, cli.settings, encoder, keep=False, prepare=True)
         cli.note(f"encoder: {choice.stored.identity.model} ({choice.why})")
         with progress_bar(cli, f"embedding {source.kind}") as show:
             outcome = run(conn, choice, source, wanted, show)

@@ -112,6 +112,9 @@ def add(
             "--supersede", help="End the older fact of the same subject where this one begins."
         ),
     ] = False,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Embed what was added, so that it is found by meaning.")
+    ] = False,
     reason: Reason = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -128,7 +131,8 @@ def add(
       seedcore fact add --subject gym --predicate opens --object '"09:00"' --supersede
       seedcore fact add -f facts.ndjson --on-error continue
 
-    Exit codes: 4 no such snapshot; 5 another fact says otherwise; 7 lines of a file were refused.
+    Exit codes: 4 no such snapshot; 5 another fact says otherwise; 7 lines of a file were refused; 69 with
+    --embed, the encoder can't be reached.
     """
     given: dict[str, Any] = {
         "text": text,
@@ -149,6 +153,8 @@ def add(
             cli, file, supersede=supersede, stops=on_error is OnError.STOP, from_line=from_line,
             batch_size=batch_size, reason=reason, dry_run=dry_run,
         )  # fmt: skip
+        if embed and not dry_run:
+            _embed(cli, None)
         return
     if not document and object_ is None:
         raise UsageError(
@@ -158,18 +164,15 @@ def add(
         )
     if object_ is not None:
         document["object"] = read_json(object_, "--object")
-    _add(
-        cli,
-        document | {"namespace": namespace},
-        supersede=supersede,
-        reason=reason,
-        dry_run=dry_run,
-    )
+    document["namespace"] = namespace
+    added = _add(cli, document, supersede=supersede, reason=reason, dry_run=dry_run)
+    if embed and not dry_run:
+        _embed(cli, [added])
 
 
 def _add(
     cli: Cli, document: dict[str, Any], *, supersede: bool, reason: str | None, dry_run: bool
-) -> None:
+) -> str:
     from seedcore.fact import service
 
     fact = service.read_fact(document)
@@ -184,6 +187,22 @@ def _add(
         cli.note("unchanged: that is known")
     else:
         cli.hint(f"seedcore fact show {row['id']}")
+    return str(row["id"])
+
+
+def _embed(cli: Cli, ids: list[str] | None) -> None:
+    """Embed facts, or all that have no vector yet; what was added stays, whatever becomes of this."""
+    from seedcore.embed import run, selection
+
+    try:
+        with cli.connect() as conn:
+            choice = selection.choose(conn, cli.settings)
+            done = run.run(conn, choice, run.FACTS, run.Wanted(ids=ids))
+    except SeedcoreError as error:
+        again = "the facts are in; embed them with 'seedcore embed facts'"
+        error.hint = f"{error.hint.rstrip('.')}; {again}" if error.hint else again
+        raise
+    cli.note(f"{count_of(done.embedded, 'fact')} embedded by {done.encoder}")
 
 
 def _load(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from datetime import datetime
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,20 @@ from seedcore_cli.commands.fact.selectors import Namespace, Predicate, Snapshot,
 from seedcore_cli.options import Cli, Limit, common
 from seedcore_cli.output import Column
 from seedcore_cli.params import parse_time
+
+if TYPE_CHECKING:
+    from seedcore.fact.model import Selection
+
+_NO_BOUND = 10**9
+
+
+class By(StrEnum):
+    """By what facts are found."""
+
+    TEXT = "text"
+    VECTOR = "vector"
+    HYBRID = "hybrid"
+
 
 At = Annotated[
     datetime | None,
@@ -31,6 +46,7 @@ def search(
         str | None, typer.Argument(metavar="TEXT", help="Words to find. Default: newest first.")
     ] = None,
     *,
+    mode: Annotated[By, typer.Option("--mode", help="By words, by vectors, or by both.")] = By.TEXT,
     subject: Subject = None,
     predicate: Predicate = None,
     tag: Tags = None,
@@ -48,13 +64,14 @@ def search(
     """Find facts by their words, by what they are about, or by both.
 
     Only facts that hold now, unless --at or --all says otherwise. Any word of the text is enough; facts
-    with more of them come first.
+    with more of them come first. Vectors find what is said in other words; see 'seedcore embed facts'.
 
     Examples:
       seedcore fact search "when does the gym open"
       seedcore fact search --subject gym --at 2031-05-17
 
-    Exit codes: 3 none with --exit-code; 4 no such snapshot.
+    Exit codes: 3 none with --exit-code, or vectors alone are asked for and there are none; 4 no such
+    snapshot.
     """
     from seedcore.fact import service
 
@@ -70,11 +87,52 @@ def search(
         holding=not all_,
         limit=k,
     )
+    if mode is not By.TEXT and (text is None or all_):
+        raise UsageError("--mode vector and hybrid need a text, and facts that hold at one time")
     with cli.connect() as conn:
-        rows = service.search(conn, text, chosen)
-    cli.printer.many(rows, FOUND if text is not None else LISTED)
+        if mode is By.TEXT or text is None:
+            rows = service.search(conn, text, chosen)
+        else:
+            rows = _by_meaning(cli, conn, text, mode, chosen)
     if not rows and exit_code:
         raise CheckFailed("there is no such fact", code="fact.none_found")
+    cli.printer.many(rows, FOUND if text is not None else LISTED)
+
+
+def _by_meaning(
+    cli: Cli, conn: Any, text: str, mode: By, chosen: Selection
+) -> list[dict[str, Any]]:
+    """Ask the memory, of facts alone."""
+    from seedcore.fact import service
+    from seedcore.fact.store import snapshot_id
+    from seedcore.memory.model import MOST_HITS, Mode, Question, Scope
+    from seedcore.memory.retrieval import retrieve
+
+    conditions = {"subject": chosen.subject, "predicate": chosen.predicate}
+    wanted: dict[str, Any] = {"kind": "fact"} | {
+        k: v for k, v in conditions.items() if v is not None
+    }
+    if chosen.tags:
+        wanted["tags"] = list(chosen.tags)
+    scope = Scope(
+        namespace=chosen.namespace,
+        snapshot_id=None if chosen.snapshot is None else snapshot_id(conn, chosen.snapshot),
+        at=chosen.at,
+        filter=wanted,
+    )
+    question = Question(
+        text=text,
+        k=min(chosen.limit or MOST_HITS, MOST_HITS),
+        mode=Mode(mode.value),
+        hops=0,
+        scope=scope,
+        max_tokens=_NO_BOUND,
+    )
+    found = retrieve(conn, question, cli.settings)
+    if found.mode == "lexical":
+        cli.note("only equal words counted; 'seedcore embed facts' adds meaning")
+    rows = service.by_ids(conn, [hit.id for hit in found.hits])
+    return [{"score": hit.score, **rows[hit.id]} for hit in found.hits if hit.id in rows]
 
 
 @app.command("at")

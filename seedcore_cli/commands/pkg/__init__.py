@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from seedcore_cli.commands.pkg import (  # isort: skip
     folder,
+    eval,
+    validate,
     snapshot,
     difference,
+    replay,
     promote,
+    canary,
+    lanes,
+    report,
 )
 from seedcore_cli.commands.pkg.group import app
 
-__all__ = ["app", "difference", "folder", "promote", "snapshot"]
+__all__ = [
+    "app", "canary", "difference", "eval", "folder", "lanes", "promote", "replay", "report", "snapshot",
+    "validate",
+]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from seedcore.errors import UsageError
 from seedcore_cli.commands.pkg.arguments import Env, Environment, Version, find
 from seedcore_cli.commands.pkg.columns import HISTORY, PROMOTED
 from seedcore_cli.commands.pkg.group import app
@@ -31,14 +32,22 @@ def promote(
         bool,
         typer.Option("--force", help="Without a green validation run; takes a --reason."),
     ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="TARGET", help="Serve it to all of this lane too."),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option("--region", metavar="REGION", help="The lane's region. Default: global."),
+    ] = None,
     reason: Reason = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make a snapshot the active one of its environment, at once and for everybody.
 
-    It takes a green validation run of exactly this content. Lanes stay as they are: they change with
-    'seedcore pkg canary'. Of several promotions at once with the same --expect-version one wins;
+    It takes a green validation run of exactly this content. Lanes stay as they are, but for one that is
+    named; 'seedcore pkg canary' changes them step by step. Of several promotions at once with the same --expect-version one wins;
     without it each replaces the one before.
 
     Examples:
@@ -46,10 +55,14 @@ def promote(
       seedcore pkg promote v2 --force --reason "the old one is dangerous" --yes
 
     Exit codes: 3 its content is not what was stored; 4 there is no such snapshot; 5 another version is
-    active, it is of another environment, or not validated; 10 not confirmed.
+    active, it is of another environment, or not validated, or a canary is under way on the lane; 10 not
+    confirmed.
     """
     from seedcore.pkg import model, promotion
+    from seedcore.pkg.canary import Lane
 
+    if region and not target:
+        raise UsageError("--region speaks of a lane; name its --target too")
     with cli.connect() as conn:
         found = find(conn, version, None, prefer=env.value)
         if not dry_run:
@@ -62,6 +75,7 @@ def promote(
             reason=reason,
             force=force,
             expected=expect,
+            lane=Lane(target, region or "global") if target else None,
             dry_run=dry_run,
         )
     cli.printer.one(row, PROMOTED)

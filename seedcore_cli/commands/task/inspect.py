@@ -24,7 +24,20 @@ _GRAPH = (
     Column("type"),
     Column("required"),
 )
-_LISTS = {"depends_on": _GRAPH, "dependants": _GRAPH, "events": EVENTS[:1] + EVENTS[2:]}
+_PLAN = (
+    Column("step", id=True),
+    Column("task_id", header="TASK"),
+    Column("status", colors=STATUS_COLORS),
+    Column("rules", format=lambda names: ", ".join(names)),
+    Column("waits_for", format=lambda names: ", ".join(names)),
+    Column("snapshot"),
+)
+_LISTS = {
+    "depends_on": _GRAPH,
+    "dependants": _GRAPH,
+    "events": EVENTS[:1] + EVENTS[2:],
+    "plan": _PLAN,
+}
 _COLORED = {"status": STATUS_COLORS}
 _FORMATS = {"progress": progress}
 _INTERVAL_S = 0.5
@@ -42,6 +55,10 @@ def inspect(
     graph: Annotated[
         bool, typer.Option("--graph", help="Also what it waits for, and what waits for it.")
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Also the tasks that policy called for, and by which rules."),
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Follow its changes and progress until it ends.")
     ] = False,
@@ -55,16 +72,22 @@ def inspect(
     Examples:
       seedcore task inspect 0198c7a12b3c
       seedcore task inspect 0198c7a12b3c --events --graph -o json
+      seedcore task inspect 0198c7a12b3c --plan
       seedcore task inspect 0198c7a12b3c --watch
 
     Exit codes: 4 there is no such task.
     """
+    from seedcore.pkg.plans import steps_of
     from seedcore.task.service import inspect as look
 
     with cli.connect() as conn:
 
         def read() -> list[dict[str, Any]]:
-            return [look(conn, ref, events=events, graph=graph) for ref in ids]
+            found = [look(conn, ref, events=events, graph=graph) for ref in ids]
+            if plan:
+                for task in found:
+                    task["plan"] = steps_of(conn, task["id"])
+            return found
 
         if not watch:
             _show(cli, cli.printer, read(), single=len(ids) == 1)

@@ -277,8 +277,12 @@ def resume(cli: Cli, name: Name, *, reason: Reason = None, dry_run: DryRun = Fal
 
 @app.command("remove")
 @common
-def remove(cli: Cli, name: Name, *, yes: Yes = False, dry_run: DryRun = False) -> None:
+def remove(
+    cli: Cli, name: Name, *, reason: Reason = None, yes: Yes = False, dry_run: DryRun = False
+) -> None:
     """Delete a schedule and the history of its times; its tasks stay.
+
+    Who removed it, why, and what it said stays in 'seedcore queue history'.
 
     Example: seedcore task schedule remove nightly --yes
 
@@ -290,7 +294,7 @@ def remove(cli: Cli, name: Name, *, yes: Yes = False, dry_run: DryRun = False) -
         row = service.show(conn, name, fires=0)
         if not dry_run:
             cli.confirm(level=1, summary=f"remove the schedule {name}", yes=yes)
-            service.remove(conn, name)
+            service.remove(conn, name, actor=cli.actor, reason=reason)
     before = _state(row)
     done = {"name": name, "before": before, "after": None, "next_run_at": None}
     cli.printer.one(done | {"dry_run": True} if dry_run else done, CHANGED)

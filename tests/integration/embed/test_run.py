@@ -176,7 +176,8 @@ def test_a_fitted_encoder_takes_over_when_it_has_embedded_everything(
     again = fitting.fit(conn)
     assert (again["model"], again["new"]) == ("lsa-v1", False)
 
-    new = choose(conn, OFFLINE)
+    assert choose(conn, OFFLINE).stored.identity.model == "hash-v1", "for single texts of a worker"
+    new = choose(conn, OFFLINE, prepare=True)
     assert new.stored.identity.model == "lsa-v1"
     assert for_questions(conn, OFFLINE).stored.identity.model == "hash-v1"
     assert not run(conn, new, TASKS, Wanted(limit=10)).serves

@@ -267,7 +267,7 @@ def test_names_are_given_once_and_runs_by_hand_are_recorded(conn: Conn, other: C
     with pytest.raises(NotFound) as caught:
         service.run(conn, "nihgtly", actor="ann")
     assert caught.value.hint == "did you mean nightly?"
-    service.remove(conn, "nightly")
+    service.remove(conn, "nightly", actor="ann")
     assert (fires(conn, it), count(conn)) == ([], 2)
 
 

@@ -78,8 +78,8 @@ def test_the_example_is_sound_and_the_small_policy_too() -> None:
         ({"rules__hot": "conditions: []\n"}, "rules/hot.yaml:1", "emits nothing and denies nothing"),
         ({"rules__hot": rule("[{type: VALUE, key: signal.heat}]")}, "rules/hot.yaml:1", "no input has"),
         (
-            {"rules__hot": rule("[{type: VALUE, key: context.a, operator: MATCHES, value: '(a+)+b'}]")},
-            "rules/hot.yaml:1", "take forever",
+            {"rules__hot": rule("[{type: VALUE, key: context.a, operator: MATCHES, value: '(a)\\1'}]")},
+            "rules/hot.yaml:1", "can't be used",
         ),
         (
             {"rules__hot": rule("\n- {type: TAG, key: a}\n- {type: TAG, key: a}")},

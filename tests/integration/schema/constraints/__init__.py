@@ -99,6 +99,7 @@ NEW_ROW = {
         "action": "'promote'",
     },
     "pkg_rollout_events": {"target": "'router'", "snapshot_id": "1", "to_percent": "1"},
+    "queue_changes": {"kind": "'lane'", "lane": "'queue'", "actor": "'ann'"},
     "pkg_rollout_steps": {"plan_id": "1", "step_no": "2", "percent": "1"},
 }
 """By table that takes a new row instead of an UPDATE, because it is append-only or because results

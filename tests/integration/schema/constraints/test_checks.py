@@ -121,6 +121,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "ck_pkg_evaluations_duration": numbers("duration_ms", *FINITE_FROM_0),
     "ck_pkg_evaluations_outcome": words("outcome", "ok", "error", "skipped"),
     "ck_pkg_promotions_action": words("action", "promote", "rollback"),
+    "ck_pkg_rollout_plans_automation": (
+        ["max_fail = 0", "min_samples = 0", "fails = -1", "checked_samples = -1"],
+        ["max_fail = 1, min_samples = 1, fails = 0, checked_samples = 0"],
+    ),
     "ck_pkg_rollout_plans_from": (
         [
             "from_percent = 50",
@@ -168,6 +172,14 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "ck_pkg_validation_runs_cases": (
         ["cases_failed = -1", "cases_failed = 1", "cases_total = -1"],
         ["cases_total = 1", "cases_total = 1, cases_failed = 1"],
+    ),
+    "ck_queue_changes_kind": (
+        ["kind = ''", "kind = 'other'", "kind = 'LANE'"],
+        ["kind = 'lane'", "kind = 'domain'"],
+    ),
+    "ck_queue_changes_subject": (
+        ["kind = 'schedule'", "schedule = 's'", "lane = NULL"],
+        ["lane = 'graph'"],
     ),
     "ck_queue_controls_bucket": (
         ["rate_per_s = NULL", "burst = NULL", "tokens = NULL", "filled_at = NULL"],

@@ -165,6 +165,12 @@ COVERED: dict[str, Cover] = {
         refusal=TOTAL,
         two=READS,
     ),
+    "queue_record_change": Cover(
+        rule="test_queue_controls::test_only_what_people_decide_is_recorded",
+        edge="test_queue_controls::test_only_what_people_decide_is_recorded",
+        refusal=ANY_ROW,
+        two=Nothing("only adds records"),
+    ),
     "tasks_leave_keys": Cover(
         rule="test_keys::test_over_the_owners_head_a_key_stays_taken_until_the_tool_has_stopped[cancel]",
         edge="test_keys::test_without_keys_a_cancel_writes_no_hold",

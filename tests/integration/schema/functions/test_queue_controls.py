@@ -361,3 +361,23 @@ def test_ageing_takes_no_more_than_its_limit_of_all_lanes(conn: Conn) -> None:
     conn.execute("UPDATE tasks SET created_at = created_at - %s", [timedelta(seconds=90)])
     grown = [value(conn, "SELECT tasks_age(60, 5)") for _ in range(3)]
     assert grown == [5, 1, 0]
+
+
+def test_only_what_people_decide_is_recorded(conn: Conn, worker: Worker) -> None:
+    seen = value(conn, "SELECT coalesce(max(id), 0) FROM queue_changes")
+    conn.execute("SELECT queue_limit('queue', 'ann', 'slow printer', p_rate_per_s => 5)")
+    conn.execute("SELECT queue_limit('queue', 'ann', 'slow printer', p_rate_per_s => 5)")
+    new(conn)
+    assert len(worker.claim()) == 1  # spends a token
+    conn.execute(
+        "INSERT INTO task_schedules (name, cron, type, created_by) VALUES ('s', '@daily', 't', 'bob')"
+    )
+    conn.execute("UPDATE task_schedules SET next_run_at = now(), failures = 3")
+    rows = conn.execute(
+        "SELECT * FROM queue_changes WHERE id > %s ORDER BY id", [seen]
+    ).fetchall()
+    assert [(r["kind"], r["actor"], r["reason"]) for r in rows] == [
+        ("lane", "ann", "slow printer"),
+        ("schedule", "bob", None),
+    ]
+    assert (rows[0]["before"], rows[0]["after"]) == (None, {"rate_per_s": 5, "burst": 5})

@@ -61,6 +61,7 @@ def test_a_rollout_rises_step_by_step_to_the_end(conn: Conn) -> None:
         (new, None, 5, False, "ann", plan_id, "better"),
         (new, 5, 50, False, "ann", plan_id, None),
         (new, 50, 100, False, "ann", plan_id, "fine"),
+        (new, 100, 100, False, "ann", plan_id, None),
     ]
     # It stays to be promoted: a lane is not its environment.
     assert policy.active(conn) == stable

@@ -1,0 +1,231 @@
+"""A page about a snapshot for a browser: rules, coverage, validation, rollout. One file, nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import psycopg
+
+from seedcore.pkg import store
+from seedcore.pkg.canonical import canonical_json
+from seedcore.pkg.model import Engine, Policy, Rule, Snapshot
+from seedcore.pkg.snapshots import show
+from seedcore.pkg.store import Row, fetch, queries
+
+_STYLE = """
+:root{color-scheme:light dark;--fg:#1d2733;--bg:#fff;--soft:#f3f5f8;--line:#d8dee6;--good:#1a7f4b;
+--bad:#b3261e;--warn:#8a5a00;--bar:#2f6fd6}
+@media(prefers-color-scheme:dark){:root{--fg:#e3e8ee;--bg:#14181d;--soft:#1d232a;--line:#343d48;
+--good:#5cc48d;--bad:#ff8a80;--warn:#e5b35a;--bar:#6ea2f5}}
+*{box-sizing:border-box}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);max-width:70rem;
+margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2.2rem 0 .6rem}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.6rem;margin:1rem 0}
+.facts div{background:var(--soft);border-radius:.4rem;padding:.5rem .7rem}
+.facts b{display:block;font-weight:500;font-size:.8rem;opacity:.75}
+.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
+th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--line)}
+th{font-weight:500;font-size:.8rem;opacity:.75}
+code{font:13px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
+.good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}
+.bar{background:var(--soft);border-radius:.3rem;height:.8rem;min-width:8rem}
+.bar i{display:block;height:100%;border-radius:.3rem;background:var(--bar)}
+footer{margin:2.5rem 0 1rem;font-size:.8rem;opacity:.7}
+"""
+
+
+def render(conn: psycopg.Connection[Any], snapshot: Snapshot) -> str:
+    """Return the page of a snapshot as HTML.
+
+    The content is read and verified. Nothing in it can become markup: all text is escaped, there is no
+    script, and the page says so to the browser.
+
+    Args:
+        conn: A connection in any state.
+        snapshot: Which.
+
+    Raises:
+        CheckFailed: Its content is not what was stored.
+    """
+    policy = store.load(conn, snapshot.id)
+    row = show(conn, snapshot)
+    runs = fetch(conn, queries.validation_runs, {"id": snapshot.id, "limit": 20})
+    events = fetch(conn, queries.timeline, {"id": snapshot.id, "limit": 200})
+    lanes = fetch(conn, queries.lanes_of, {"id": snapshot.id})
+    newest = _reported(runs[0]) if runs else {}
+    title = f"Policy {snapshot.version} ({snapshot.env})"
+    parts = [
+        f"<h1>{_text(title)}</h1>",
+        _facts(row, policy, newest),
+        "<h2>Rules</h2>",
+        _rules(policy, newest),
+        "<h2>Subtasks</h2>",
+        _table(
+            ("name", "default params"),
+            ((_text(s.name), _code(s.default_params)) for s in policy.subtasks),
+        ),
+        "<h2>Validation</h2>",
+        _validation(runs, newest),
+        "<h2>Lanes</h2>",
+        _table(
+            ("target", "region", "share", "since", "by"),
+            (
+                (
+                    _text(lane["target"]), _text(lane["region"]), _share(lane["percent"]),
+                    _time(lane["activated_at"]), _text(lane["activated_by"]),
+                )
+                for lane in lanes
+            ),
+        ),
+        "<h2>Time line</h2>",
+        _timeline(events),
+        f"<footer>sha256 {_text(snapshot.checksum)}</footer>",
+    ]  # fmt: skip
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'\">"
+        f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def _facts(row: Row, policy: Policy, newest: Mapping[str, Any]) -> str:
+    coverage = newest.get("coverage")
+    facts = {
+        "active": _word("yes" if row["active"] else "no", "good" if row["active"] else "warn"),
+        "validation": _word(row["validation"] or "", "good" if row["validated"] else "warn"),
+        "rules covered by fixtures": "?" if coverage is None else _share(round(coverage * 100)),
+        "rules": f"{len(policy.rules)}",
+        "fixtures": f"{len(policy.fixtures)}",
+        "engine": _text(policy.engine.value),
+        "stored": _time(row["created_at"]),
+        "notes": _text(row["notes"] or ""),
+    }
+    cells = "".join(f"<div><b>{name}</b>{value}</div>" for name, value in facts.items() if value)
+    return f'<div class="facts">{cells}</div>'
+
+
+def _rules(policy: Policy, newest: Mapping[str, Any]) -> str:
+    never: Sequence[str] = newest.get("rules_never_fired") or ()
+    rows = (
+        (
+            _text(rule.name),
+            f"{rule.priority}",
+            _conditions(rule),
+            _effects(rule),
+            _covered(rule, never, known=bool(newest)),
+        )
+        for rule in policy.rules
+    )
+    return _table(("rule", "priority", "when", "then", "fixtures"), rows)
+
+
+def _conditions(rule: Rule) -> str:
+    if rule.engine is not Engine.NATIVE:
+        return f"<details><summary>source</summary><pre><code>{_text(rule.source)}</code></pre></details>"
+    return "<br>".join(f"<code>{_text(str(c))}</code>" for c in rule.conditions) or "always"
+
+
+def _effects(rule: Rule) -> str:
+    if rule.denies:
+        return _word("deny", "bad")
+    return "<br>".join(
+        f"<code>{_text(f'{e.relation} {e.subtask}')}</code>"
+        + (f" {_code(e.params)}" if e.params else "")
+        for e in rule.emissions
+    )
+
+
+def _covered(rule: Rule, never: Sequence[str], *, known: bool) -> str:
+    if rule.disabled:
+        return _word("disabled", "warn")
+    if not known or rule.engine is not Engine.NATIVE:
+        return "?"
+    return _word("none fires it", "bad") if rule.name in never else _word("fires", "good")
+
+
+def _validation(runs: Sequence[Row], newest: Mapping[str, Any]) -> str:
+    table = _table(
+        ("finished", "result", "cases", "p95 ms", "by"),
+        (
+            (
+                _time(run["finished_at"] or run["started_at"]),
+                _word("green", "good") if run["success"] else _word("not green", "bad"),
+                f"{run['cases_total'] - run['cases_failed']} of {run['cases_total']} passed",
+                _text(str(_reported(run).get("p95_ms") or "")),
+                _text(run["actor"]),
+            )
+            for run in runs
+        ),
+    )
+    cases: Sequence[Row] = newest.get("cases") or ()
+    listed = _table(
+        ("fixture of the newest run", "result", "ms"),
+        (
+            (
+                _text(str(case.get("name") or case.get("fixture") or "")),
+                _word("ok", "good") if case.get("ok") else _word("failed", "bad"),
+                _text(str(case.get("ms") or "")),
+            )
+            for case in cases
+        ),
+    )
+    return table + (listed if cases else "")
+
+
+def _reported(run: Row) -> Row:
+    return run["report"] or {}
+
+
+def _timeline(events: Sequence[Row]) -> str:
+    return _table(
+        ("at", "what", "where", "share", "by", "why"),
+        (
+            (
+                _time(event["at"]),
+                _word(event["action"], "warn" if "rollback" in event["action"] else ""),
+                _text(
+                    " in ".join(filter(None, (event["target"], event["region"]))) or event["env"]
+                ),
+                "" if event["to_percent"] is None else _share(event["to_percent"]),
+                _text(event["actor"]),
+                _text(event["reason"] or ""),
+            )
+            for event in events
+        ),
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    if not body:
+        return "<p>none</p>"
+    heads = "".join(f"<th>{name}</th>" for name in head)
+    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _share(percent: int) -> str:
+    return f'<div class="bar" title="{percent} %"><i style="width:{percent}%"></i></div>{percent} %'
+
+
+def _word(text: str, kind: str) -> str:
+    return f'<span class="{kind}">{_text(text)}</span>'
+
+
+def _code(value: Mapping[str, Any] | None) -> str:
+    return "" if not value else f"<code>{_text(canonical_json(dict(value)))}</code>"
+
+
+def _time(value: datetime | None) -> str:
+    return "" if value is None else _text(value.strftime("%Y-%m-%d %H:%M:%S %Z"))
+
+
+def _text(value: str) -> str:
+    return escape(value, quote=True)
