@@ -19,13 +19,22 @@ class Listener:
     Args:
         conninfo: Returns where the database is.
         channel: The channel.
-        wake: Called at every notification for the queue lane, and after a reconnection.
+        wake: Called at every notification for the lane, and after a reconnection.
+        lane: The lane to listen for.
     """
 
-    def __init__(self, conninfo: Callable[[], str], channel: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        conninfo: Callable[[], str],
+        channel: str,
+        wake: Callable[[], None],
+        *,
+        lane: str = "queue",
+    ) -> None:
         self._conninfo = conninfo
         self._channel = channel
         self._wake = wake
+        self._lane = lane
         self.is_up = False
 
     async def run(self) -> None:
@@ -48,7 +57,7 @@ class Listener:
             try:
                 async for lane in wakeups.lanes():
                     failures = 0
-                    if lane == "queue":
+                    if lane == self._lane:
                         self._wake()
             except SeedcoreError as error:
                 failures += 1

@@ -63,6 +63,23 @@ def queue_unit(settings: Settings, request: Request) -> str:
     return "\n".join(lines) + "\n"
 
 
+def graph_unit(settings: Settings, request: Request) -> str:
+    """Return the text of `seedcore-graph@.service`: that of the queue worker, for the graph lane.
+
+    Raises:
+        UsageError: A path can't be written into a unit.
+    """
+    text = queue_unit(settings, request)
+    for one, other in (
+        ("seedcore-queue@", "seedcore-graph@"),
+        ("workers of one queue", "workers of the graph lane"),
+        ("SeedCore queue worker", "SeedCore graph worker"),
+        (" worker queue --index", " worker graph --index"),
+    ):
+        text = text.replace(one, other)
+    return text
+
+
 def reaper_unit(settings: Settings, request: Request) -> str:
     """Return the text of `seedcore-registry-reaper.service`; one on each of two hosts is enough.
 

@@ -168,8 +168,8 @@ def _features(
 
 def _places(node_ids: Ints, wanted: Any) -> Ints:
     """Return where numbers stand in an ascending list that has them."""
-    found: Any = np.searchsorted(node_ids, wanted.astype(np.int64))
-    return found
+    numbers: Ints = np.asarray(wanted, dtype=np.int64)
+    return np.searchsorted(node_ids, numbers)
 
 
 def _ints(values: Any) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seedcore_cli.commands.worker import queue, reaper, show, unit  # isort: skip
+from seedcore_cli.commands.worker import queue, graph, reaper, show, unit  # isort: skip
 from seedcore_cli.commands.worker.group import app
 
-__all__ = ["app", "queue", "reaper", "show", "unit"]
+__all__ = ["app", "graph", "queue", "reaper", "show", "unit"]

@@ -17,6 +17,7 @@ class Daemon(StrEnum):
     """Daemons that have a unit."""
 
     QUEUE = "queue"
+    GRAPH = "graph"
     REGISTRY_REAPER = "registry-reaper"
 
 
@@ -36,7 +37,7 @@ def unit(
 ) -> None:
     """Print a systemd unit for a daemon.
 
-    That of the queue worker is a template: the part after @ numbers the workers of a host.
+    Those of the queue and the graph worker are templates: the part after @ numbers those of a host.
 
     Examples:
       seedcore worker unit queue > /etc/systemd/system/seedcore-queue@.service
@@ -44,7 +45,7 @@ def unit(
     """
     import shutil
 
-    from workers.unit import Request, queue_unit, reaper_unit
+    from workers.unit import Request, graph_unit, queue_unit, reaper_unit
 
     program = Path(sys.argv[0])
     found = program if program.is_file() else Path(shutil.which("seedcore") or "/usr/bin/seedcore")
@@ -55,6 +56,8 @@ def unit(
     )
     if daemon is Daemon.QUEUE:
         text, name = queue_unit(cli.settings, request), "seedcore-queue@1"
+    elif daemon is Daemon.GRAPH:
+        text, name = graph_unit(cli.settings, request), "seedcore-graph@1"
     else:
         text, name = reaper_unit(cli.settings, request), "seedcore-registry-reaper"
     cli.printer.text(text)
