@@ -185,3 +185,55 @@ def test_bad_input_is_one_clear_line(cli: Invoke, press: dict[str, str]) -> None
         said = cli("graph", *words, "-o", "json")
         assert (said.code, said.out, said.error["code"]) == (code, "", error), words
         assert "\n" not in said.error["message"]
+
+
+def test_the_graph_is_written_into_a_folder_from_one_snapshot(
+    cli: Invoke, conn: Conn, press: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyarrow import parquet
+
+    from seedcore.graph.exchange import export
+
+    none = cli("graph", "export", "-f", "x", "--features", "-o", "json")
+    assert (none.code, none.error["code"]) == (4, "graph.no_vectors")
+    assert cli("embed", "graph").code == 0
+    counted = export.fetch
+
+    def later(*given: Any, **more: Any) -> Any:
+        # Somebody adds nodes and edges all the time.
+        conn.execute("INSERT INTO skill VALUES (gen_random_uuid()::text)")
+        conn.execute(
+            "INSERT INTO organ_provides_skill SELECT 'press', skill_name FROM skill ON CONFLICT DO NOTHING"
+        )
+        return counted(*given, **more)
+
+    monkeypatch.setattr(export, "fetch", later)
+    done = cli("graph", "export", "-f", "out", "--features", "-o", "json")
+    assert (done.code, [row["file"] for row in done.json]) == (
+        0,
+        ["nodes.parquet", "edges.parquet", "manifest.json"],
+    )
+    nodes = parquet.read_table(tmp_path / "out" / "nodes.parquet").to_pylist()
+    edges = parquet.read_table(tmp_path / "out" / "edges.parquet").to_pylist()
+    assert (len(nodes), len(edges)) == (done.json[0]["rows"], done.json[1]["rows"])
+    numbers = {row["node_id"] for row in nodes}
+    assert all({row["src"], row["dst"]} <= numbers for row in edges)
+    assert [len(row["features"]) for row in nodes if row["kind"] == "agent"] == [128, 128]
+    assert cli("graph", "verify", "out").code == 0
+    again = cli("graph", "export", "-f", "out", "-o", "json")
+    assert (again.code, again.error["code"]) == (5, "graph.folder_not_empty")
+    with (tmp_path / "out" / "edges.parquet").open("ab") as stream:
+        stream.write(b"x")
+    assert cli("graph", "verify", "out").code == 3
+    monkeypatch.setattr(export, "fetch", counted)
+    dgl = cli("graph", "export", "-f", "dgl", "--format", "dgl", "--rel", "member_of", "-o", "json")
+    assert {"nodes_agent.csv": 2, "edges_agent__member_of__organ.csv": 2}.items() <= {
+        row["file"]: row["rows"] for row in dgl.json
+    }.items()
+    assert (
+        (tmp_path / "dgl" / "edges_agent__member_of__organ.csv")
+        .read_text()
+        .startswith("src_id,dst_id,weight,")
+    )
+    assert cli("graph", "verify", "nowhere").code == 2
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

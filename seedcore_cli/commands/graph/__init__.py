@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seedcore_cli.commands.graph import look, change, check, fit  # isort: skip
+from seedcore_cli.commands.graph import look, change, check, fit, exchange  # isort: skip
 from seedcore_cli.commands.graph.group import app
 
-__all__ = ["app", "change", "check", "fit", "look"]
+__all__ = ["app", "change", "check", "exchange", "fit", "look"]

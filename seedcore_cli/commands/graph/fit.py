@@ -100,4 +100,4 @@ def fit(
             hint="--even-if-worse keeps it; a larger graph teaches more",
         )
     if done.is_serving:
-        cli.hint("seedcore embed graph --all")
+        cli.hint("seedcore embed graph")

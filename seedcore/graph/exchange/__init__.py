@@ -1,0 +1,1 @@
+"""The graph as files: written from one consistent snapshot, with a manifest."""
