@@ -186,7 +186,7 @@ class Settings:
 
     dispatcher_executor: str = setting(
         "local",
-        "where a worker's tools run: local = in its process, ray = on the cluster, agents = in agents",
+        "where tools run: local = in the worker, ray = on the cluster, agents = in agents there",
         choices=("local", "ray", "agents"),
         project=False,
     )
