@@ -53,6 +53,9 @@ COMMANDS: dict[str, LazyGroup] = {
     "memory": LazyGroup("memory", "Look after the index of words.", "Cluster"),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "pkg": LazyGroup("pkg", "Write, test, promote and roll out policy.", "Policy"),
+    "capability": LazyGroup(
+        "capability", "See what the policy can ask for, who does it, and with what.", "Policy"
+    ),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),
     "doctor": LazyGroup(
