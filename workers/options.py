@@ -92,9 +92,9 @@ def check(settings: Settings, options: Options) -> None:
             "--once and --until-empty exclude each other",
             hint="--until-empty also waits for delayed tasks and for those of other workers",
         )
-    if settings.dispatcher_executor == "ray" and settings.ray_address is None:
+    if settings.dispatcher_executor != "local" and settings.ray_address is None:
         raise ConfigError(
-            "the executor is ray, and RAY_ADDRESS names no cluster",
+            f"the executor is {settings.dispatcher_executor}, and RAY_ADDRESS names no cluster",
             code="ray.no_address",
             hint="export RAY_ADDRESS=HOST:6379, or 'auto' on a machine of the cluster",
         )

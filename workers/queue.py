@@ -276,6 +276,10 @@ class QueueWorker:
                 conninfo=self._conninfo,
                 changed=has_hosts,
             )
+        if self._settings.dispatcher_executor == "agents" and not self._options.agents:
+            from seedcore.agent.dispatch import AgentsExecutor
+
+            return AgentsExecutor(self._settings, self._owner.id, changed=has_hosts)
         tools = load_tools(self._settings)
         if not self._options.agents:
             return Executor(tools, self._settings, desk=desk)

@@ -29,6 +29,7 @@ class ExecutorKind(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
+    AGENTS = "agents"
 
 
 SUMMARY = tuple(
@@ -146,8 +147,8 @@ def queue(
         ExecutorKind | None,
         typer.Option(
             "--executor",
-            help="local: run the tools in this process; ray: on the cluster of RAY_ADDRESS."
-            " DISPATCHER_EXECUTOR, local.",
+            help="local: run the tools in this process; ray: on the cluster of RAY_ADDRESS; agents:"
+            " in the agents there. DISPATCHER_EXECUTOR, local.",
         ),
     ] = None,
     count: Annotated[
