@@ -27,6 +27,10 @@ INSERT INTO service (service_name) VALUES ('service');
 INSERT INTO skill (skill_name) VALUES ('skill');
 INSERT INTO facts (id, text, snapshot_id) VALUES ({UUID}, 'a cat is an animal', 1);
 
+INSERT INTO lexical_document (kind, source_id, length, content_sha256) VALUES ('fact', {UUID}, 1, '');
+INSERT INTO lexical_posting (term, doc_id, tf) VALUES ('cat', 1, 1);
+INSERT INTO lexical_term (term, documents) VALUES ('cat', 1);
+
 INSERT INTO agent_collab_agent (src_agent, dst_agent) VALUES ('ann', 'bob');
 INSERT INTO agent_member_of_organ (agent_id, organ_id) VALUES ('ann', 'organ');
 INSERT INTO agent_owns_memory_cell (agent_id, memory_cell_id) VALUES ('ann', {UUID});

@@ -108,6 +108,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "ck_graph_embeddings_128_label": LABEL,
     "ck_graph_embeddings_128_norm": vectors(128),
     "ck_graph_embeddings_128_sha256": SHA256,
+    "ck_lexical_document_length": numbers("length", "-1", "0 1"),
+    "ck_lexical_posting_tf": numbers("tf", "0 -1", "1"),
+    "ck_lexical_statistics_one": (["only_row = false"], ["only_row = true"]),
+    "ck_lexical_term_documents": numbers("documents", "-1", "0 1"),
     "ck_memory_cell_version": numbers("version", "0 -1", "1"),
     "ck_node_map_one_id": (
         ["ext_uuid = NULL, ext_text_id = NULL", f"ext_uuid = {UUID}, ext_text_id = 'a'"],
