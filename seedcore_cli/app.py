@@ -51,8 +51,12 @@ COMMANDS: dict[str, LazyGroup] = {
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),
     "memory": LazyGroup("memory", "Look after the index of words.", "Cluster"),
+    "dispatcher": LazyGroup("dispatcher", "Keep queue workers on a Ray cluster.", "Cluster"),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "pkg": LazyGroup("pkg", "Write, test, promote and roll out policy.", "Policy"),
+    "capability": LazyGroup(
+        "capability", "See what the policy can ask for, who does it, and with what.", "Policy"
+    ),
     "db": LazyGroup("db", "Start, stop, look at and copy the database.", "Setup"),
     "migrate": LazyGroup("migrate", "Bring the database to the schema of this program.", "Setup"),
     "doctor": LazyGroup(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from seedcore.agent.failure import Failure
+from seedcore.capability.model import Capability
 from seedcore.errors import ConfigError
 
 _PATTERN = re.compile(r"(\*|[a-z][a-z0-9_]*)(\.(\*|[a-z][a-z0-9_]*))*")
@@ -35,6 +38,36 @@ class Grants:
     def allows(self, name: str) -> bool:
         """Tell whether a tool of that name may be called."""
         return self._expression.fullmatch(name) is not None
+
+
+def check_capability(params: Mapping[str, Any], tool: str) -> None:
+    """Make sure that a task which policy called for stays within the tools of its capability.
+
+    `executor.tools` and `routing.tools` of the subtask type narrow what is granted, and never widen it; a
+    capability that names none leaves it as it is.
+
+    Args:
+        params: The task's payload.
+        tool: What it is about to call.
+
+    Raises:
+        Failure: The capability names others; permanent.
+    """
+    if "capability" not in params:
+        return
+    capability = Capability.of(str(params["capability"]), params)
+    if not capability.tools:
+        return
+    try:
+        allowed = Grants(capability.tools).allows(tool)
+    except ConfigError:
+        allowed = False
+    if not allowed:
+        raise Failure(
+            "not_permitted",
+            f"{tool} is not among the tools of the capability {capability.name}"
+            f" ({', '.join(capability.tools)})",
+        )
 
 
 def _expression(pattern: str) -> str:

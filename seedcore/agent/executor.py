@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 from uuid import uuid4
 
 from seedcore.agent import envelope
-from seedcore.agent.access import Grants
+from seedcore.agent.access import Grants, check_capability
 from seedcore.agent.attempt import (
     Attempt,
     ClaimedTask,
@@ -256,6 +256,7 @@ class Executor:
         outcome = "ok"
         try:
             tool = self._resolve(request.name)
+            check_capability(around.params, request.name)
             kwargs = check_arguments(tool, request.args)
             if attempt.reuse(index, request):
                 outcome = "reused"

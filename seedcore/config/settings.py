@@ -186,8 +186,8 @@ class Settings:
 
     dispatcher_executor: str = setting(
         "local",
-        "where a worker's tools run: local = in its own process, ray = on the cluster",
-        choices=("local", "ray"),
+        "where tools run: local = in the worker, ray = on the cluster, agents = in agents there",
+        choices=("local", "ray", "agents"),
         project=False,
     )
 

@@ -132,7 +132,7 @@ def build(conn: psycopg.Connection[Any], settings: Settings, stored: StoredEncod
     if identity.name == "hash":
         return HashEncoder(identity.native_dim)
     if identity.name == "lsa":
-        return _fitted(conn, stored)
+        return _fitted(conn, settings, stored)
     if identity.name == "unspecified" or identity.kind != "text":
         raise NotFound(
             f"encoder {identity.model} embeds no texts",
@@ -155,8 +155,20 @@ def latest_fitted(conn: psycopg.Connection[Any]) -> StoredEncoder | None:
     return None if row is None else encoders.get(conn, row["model"], TEXT_DIM)
 
 
-def _fitted(conn: psycopg.Connection[Any], stored: StoredEncoder) -> TextEncoder:
-    """Return a fitted encoder; a process that asks often loads its weights, tens of MB, once."""
+def _fitted(
+    conn: psycopg.Connection[Any], settings: Settings, stored: StoredEncoder
+) -> TextEncoder:
+    """Return a fitted encoder: an actor of the cluster where there is one, else in this process.
+
+    A process that asks often loads the weights, tens of MB, once.
+    """
+    if settings.ray_address is not None:
+        from seedcore.embed.remote import RemoteEncoder
+        from seedcore.runtime import runtime_of
+
+        return RemoteEncoder(
+            runtime_of(settings), stored.identity, lambda: encoders.load_weights(conn, stored)
+        )
     from seedcore.embed.lsa import LsaEncoder
 
     key = (stored.identity.model, stored.identity.digest)
