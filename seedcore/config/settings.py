@@ -360,6 +360,9 @@ class Settings:
     pkg_sample: float = setting(
         0.1, "share of evaluations whose input is kept for a replay", least=0, most=1
     )
+    pkg_keep_s: float = setting(
+        2_592_000.0, "age up to which evaluations are kept; 0 = for ever", unit="s", least=0
+    )
     max_plan_steps: int = setting(16, "tasks that one task may call for", least=1, most=1000)
     max_plan_depth: int = setting(3, "generations of tasks that call for tasks", least=1, most=20)
 
