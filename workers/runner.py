@@ -274,6 +274,10 @@ class _Settling:
         """Note that the database must be asked how the task ended."""
         self._held.may_be_settled = True
 
+    def noted(self) -> None:
+        """Note that the row may hold a start mark, stored by whoever runs the task elsewhere."""
+        self._held.has_note = True
+
 
 def _cut_off(held: Held, error_type: str, error: str) -> Outcome:
     """Build the outcome of an attempt whose records are lost, because its executor was.

@@ -71,7 +71,7 @@ class HostedExecutor:
         """Run one attempt in the agent that suits best; see `Executor.run`."""
         agent = self._chosen(Wanted.of(task.params))
         if agent is None:
-            return _no_candidate(task, len(self.agents))
+            return no_candidate(task, len(self.agents))
         return await agent.run(
             task,
             deadline=deadline,
@@ -92,7 +92,7 @@ class HostedExecutor:
         return self.agents[selection.best(able).agent_id] if able else None
 
 
-def _no_candidate(task: ClaimedTask, count: int) -> Outcome:
+def no_candidate(task: ClaimedTask, count: int) -> Outcome:
     """Return the outcome of a task that none of these agents may do; other workers may have others."""
     error = f"none of the {count} agents here may do this task"
     built = envelope.build(

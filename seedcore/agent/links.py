@@ -28,6 +28,10 @@ class Link(Protocol):
         """
         ...
 
+    def tell(self, method: str, *args: Any) -> None:
+        """Call a method that is no coroutine, and do not wait for what becomes of it."""
+        ...
+
 
 class HereLink:
     """A way to an agent of this process.
@@ -54,6 +58,10 @@ class HereLink:
             if not clock.expired():
                 raise  # the method's own
             raise _silent(self.agent.agent_id, timeout_s) from None
+
+    def tell(self, method: str, *args: Any) -> None:
+        """Call a method and forget it; see `Link`."""
+        getattr(self.agent, method)(*args)
 
 
 class RuntimeLink:
@@ -85,6 +93,10 @@ class RuntimeLink:
             if not clock.expired():
                 raise  # the method's own
             raise _silent(self.handle.name, timeout_s) from None
+
+    def tell(self, method: str, *args: Any) -> None:
+        """Call a method and forget it; see `Link`."""
+        self._runtime.submit(self.handle, method, *args)
 
 
 async def heartbeat(link: Link, timeout_s: float) -> Mapping[str, Any] | None:

@@ -31,6 +31,8 @@ from seedcore.config.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_STILL_S = 30.0
+"""How long the event loop may stand still while there is work before the agent falls silent."""
 _REPLAYED = 200
 """Tasks that are taken on again when the stored state comes in; older ones have left no trace in the
 moving averages."""
@@ -92,13 +94,21 @@ class RayAgent:
             runs_in=RunsIn(self.agent_id, self.organ_id),
             allowed_tools=allowed_tools,
         )
+        once = [tool for tool in self._executor.registry if tool.at_most_once]
+        self._at_most_once = {
+            "tools": [tool.name for tool in once],
+            "types": sorted({task_type for tool in once for task_type in tool.handles}),
+        }
         self._on_drain = on_drain
         self._places = asyncio.Semaphore(self.capacity)
         self._unrestored: deque[Performance] | None = deque(maxlen=_REPLAYED)
         self._changing = threading.Lock()
         self._running: dict[tuple[str, int], tuple[_Flag, asyncio.Task[Any]]] = {}
+        self._threads: dict[tuple[str, int], asyncio.Future[Any]] = {}
         self._begun = 0
         self._is_ending = False
+        self._is_ticking = False
+        self._ticked_at = 0.0
         self._began_at = self._used_at = time.monotonic()
         self._registry: Any = None
         self._keeper: Any = None
@@ -140,6 +150,7 @@ class RayAgent:
             self.actor_name,
             serve_route,
             settings=self.settings,
+            may_beat=self._is_progressing,
             on_drain=self._asked_to_drain,
         )
         self._keeper = StateKeeper(
@@ -178,6 +189,17 @@ class RayAgent:
         if _HERE.get(self.agent_id) is self:
             del _HERE[self.agent_id]
         return is_clean
+
+    def _tick(self) -> None:
+        """Note that the event loop goes round, once a second while there is work."""
+        self._ticked_at = time.monotonic()
+        self._is_ticking = bool(self._begun)
+        if self._is_ticking:
+            asyncio.get_running_loop().call_later(1.0, self._tick)
+
+    def _is_progressing(self) -> bool:
+        """Tell whether it may beat: a tool that holds the event loop makes the agent fall silent."""
+        return not self._begun or time.monotonic() - self._ticked_at < _STILL_S
 
     async def _wait_idle(self, limit_s: float) -> bool:
         end = time.monotonic() + limit_s
@@ -247,9 +269,22 @@ class RayAgent:
     async def _execute(self, task: wire.SentTask, flag: _Flag) -> dict[str, Any]:
         limit = time_limit(task.params, self.settings) if task.limit_s is None else task.limit_s
         deadline = time.monotonic() + limit
+
+        def left_running(thread: asyncio.Future[Any]) -> None:
+            self._threads[task.id, task.attempts] = thread
+            thread.add_done_callback(lambda _: self._threads.pop((task.id, task.attempts), None))
+
         if task.owner is None:
-            outcome = await self.run(task, deadline=deadline, on_progress=_no_mark, cancelled=flag)
-            return wire.outcome_document(outcome, settled=False, noted=False)
+            outcome = await self.run(
+                task,
+                deadline=deadline,
+                on_progress=_no_mark,
+                cancelled=flag,
+                left_running=left_running,
+            )
+            return wire.outcome_document(
+                outcome, still_runs=(task.id, task.attempts) in self._threads
+            )
         from seedcore.agent.leased import Desks
 
         if self._desks is None:
@@ -271,10 +306,16 @@ class RayAgent:
                 cancelled=flag,
                 settling=settling,
                 desk=desk.reports,
+                left_running=left_running,
             )
         finally:
             self._desks.put(desk)
-        return wire.outcome_document(outcome, settled=settling.has_begun, noted=is_noted)
+        return wire.outcome_document(
+            outcome,
+            settled=settling.has_begun,
+            noted=is_noted,
+            still_runs=(task.id, task.attempts) in self._threads,
+        )
 
     async def run(
         self,
@@ -292,6 +333,9 @@ class RayAgent:
             deadline = time.monotonic() + time_limit(task.params, self.settings)
         self._begun += 1
         self._used_at = time.monotonic()
+        if not self._is_ticking:
+            self._is_ticking = True
+            self._tick()
         try:
             async with self._places:
                 outcome = await self._executor.run(
@@ -318,6 +362,16 @@ class RayAgent:
         flag.set()
         work.cancel()
         return True
+
+    async def gone(self, task_id: str, attempts: int = 1) -> None:
+        """Return when nothing of a task runs here any more that `execute_task` was asked for."""
+        key = (task_id, attempts)
+        while (found := self._running.get(key)) is not None:
+            await asyncio.wait({found[1]})
+            await asyncio.sleep(0)
+        thread = self._threads.get(key)
+        if thread is not None:
+            await asyncio.wait({thread})
 
     def met(self, peers: Iterable[str]) -> None:
         """Note that a task was done together with other agents."""
@@ -430,6 +484,7 @@ class RayAgent:
                 "load": self.load,
                 "capacity": self.capacity,
                 "tools": sorted(self.tools),
+                "at_most_once": self._at_most_once,
                 "draining": self.is_draining,
             }
 

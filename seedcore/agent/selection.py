@@ -69,6 +69,8 @@ class Candidate:
         lifecycle: Where it stands.
         tools: What it may call.
         draining: Whether it takes no more tasks.
+        once: Tools of its that are called at most once.
+        once_types: Task types that such tools serve.
     """
 
     agent_id: str
@@ -82,6 +84,8 @@ class Candidate:
     lifecycle: str
     tools: frozenset[str]
     draining: bool
+    once: frozenset[str] = frozenset()
+    once_types: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, heartbeat: Mapping[str, Any], *, extra_load: float = 0.0) -> Candidate:
@@ -104,7 +108,13 @@ class Candidate:
             heartbeat["lifecycle"],
             frozenset(heartbeat["tools"]),
             heartbeat["draining"],
+            frozenset(heartbeat["at_most_once"]["tools"]),
+            frozenset(heartbeat["at_most_once"]["types"]),
         )
+
+    def makes_once(self, task_type: str, calls: Iterable[str]) -> bool:
+        """Tell whether a task may lead to a call that is made at most once."""
+        return task_type in self.once_types or not self.once.isdisjoint(calls)
 
     @property
     def cost(self) -> float:

@@ -16,7 +16,7 @@ from seedcore.agent.naming import GENERALIST
 from seedcore.agent.selection import Candidate, Wanted
 from seedcore.agent.state import DIMENSIONS
 from seedcore.config.settings import Settings
-from seedcore.errors import NotFound, Unavailable, UsageError
+from seedcore.errors import NotFound, Unavailable, UsageError, WaitTimeout
 from seedcore.runtime import Runtime, runtime_of
 
 log = logging.getLogger(__name__)
@@ -197,14 +197,28 @@ class Tier0MemoryManager:
         """Watch no longer, and stop the agents of this process that are attached."""
         await self.stop_heartbeat_monitoring()
         here = [one for one, known in self._known.items() if known.link.where == "local"]
-        await asyncio.gather(*(self.stop_agent(agent_id) for agent_id in here))
+        ended = await asyncio.gather(
+            *(self.stop_agent(agent_id) for agent_id in here), return_exceptions=True
+        )
         self._known.clear()
+        for error in ended:
+            if isinstance(error, BaseException) and not isinstance(error, Unavailable):
+                raise error  # one that is gone already has stopped
 
     # -- watching -----------------------------------------------------------------------------
 
     def list_agents(self) -> list[str]:
         """Return the ids of the attached agents, in order."""
         return sorted(self._known)
+
+    @property
+    def answering(self) -> list[str]:
+        """Ids of the attached agents that answered when they were last asked, in order."""
+        return sorted(
+            one
+            for one, known in self._known.items()
+            if known.heartbeat is not None and not known.misses
+        )
 
     def where(self, agent_id: str) -> str:
         """Tell where an attached agent lives: `local` or `ray`."""
@@ -367,11 +381,25 @@ class Tier0MemoryManager:
 
         Raises:
             NotFound: No such agent is attached.
-            SeedcoreError: It can't be reached, or did not answer in time.
+            SeedcoreError: It can't be reached, or did not answer in time; it then stops.
         """
         link = self._link(agent_id)
         self._known[agent_id].given += 1
-        return await link.call("execute_task", dict(document), timeout_s=timeout_s)
+        try:
+            return await link.call("execute_task", dict(document), timeout_s=timeout_s)
+        except (asyncio.CancelledError, WaitTimeout):
+            # Nobody waits for it any more, and the agent can't see that by itself.
+            link.tell("cancel_task", document["id"], document["attempts"])
+            raise
+
+    async def gone(self, agent_id: str, task_id: str, attempts: int) -> None:
+        """Return when nothing of a task runs at an agent any more.
+
+        Raises:
+            NotFound: No such agent is attached.
+            SeedcoreError: It is gone itself.
+        """
+        await self._link(agent_id).call("gone", task_id, attempts)
 
     async def execute_task_on_random_agent(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """Have any agent that may do it run a task; see `execute_task_on_agent`."""

@@ -6,7 +6,8 @@ Both are plain JSON-like dicts, so that a dispatcher and an agent need not be of
   `owner` (who holds the lease; null for a task that is in no queue), `limit_s` (seconds left).
 - outcome: `success`, `document` (the envelope as JSON text), `error`, `error_type`, `retryable`,
   `delay_s`, `settled` (its tool may have stored the end by itself), `noted` (its row holds a start mark
-  that a failure must not overwrite), or `refused` alone: it was not begun, and why.
+  that a failure must not overwrite), `still_runs` (a thread goes on although the attempt is over), or
+  `refused` alone: `draining` (it was not begun), `running` (it runs here already) or `cancelled`.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def task_document(task: ClaimedTask, *, owner: str | None, limit_s: float) -> di
     }
 
 
-def outcome_document(outcome: Outcome, *, settled: bool, noted: bool) -> dict[str, Any]:
+def outcome_document(
+    outcome: Outcome, *, settled: bool = False, noted: bool = False, still_runs: bool = False
+) -> dict[str, Any]:
     """Write an outcome for the way back; see the module."""
     return {
         "success": outcome.success,
@@ -104,6 +107,7 @@ def outcome_document(outcome: Outcome, *, settled: bool, noted: bool) -> dict[st
         "delay_s": outcome.delay_s,
         "settled": settled,
         "noted": noted,
+        "still_runs": still_runs,
     }
 
 

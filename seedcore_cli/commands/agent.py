@@ -25,7 +25,7 @@ app = group(
     """Start agents, here or on a Ray cluster, see how they do, stop them.
 
     An agent runs tasks by their tools and learns how well it does. Here it is a process that takes
-    tasks from the queue; on a cluster it is a named actor that 'worker queue --executor ray' gives
+    tasks from the queue; on a cluster it is a named actor that 'worker queue --executor agents' gives
     tasks to.
     """
 )
@@ -333,7 +333,7 @@ def _start_on_ray(cli: Cli, specs: list[AgentSpec], *, dry_run: bool) -> None:
     rows = _with_manager(cli.settings, begin)
     cli.printer.many(rows, STARTED)
     if not dry_run:
-        cli.hint("seedcore worker queue --executor ray")
+        cli.hint("seedcore worker queue --executor agents")
 
 
 def _with_manager(

@@ -29,7 +29,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["start", "a", "--organ", "-"], 2, "can't be the id of an organ"),
     (["start", "a", "--tools", "fa*"], 78, "'fa*' is no pattern for tool names"),
     (["start", "a", "--timeout", "5s"], 2, "--timeout bounds a run that ends by itself"),
-    (["start", "a", "--on", "ray"], 78, "RAY_ADDRESS is not set"),
+    (["start", "a", "--on", "ray"], 78, "RAY_ADDRESS names no cluster"),
     (["start", "a", "--on", "ray", "--types", "x"], 2, "take tasks themselves"),
 ]
 

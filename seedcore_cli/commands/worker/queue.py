@@ -29,6 +29,7 @@ class ExecutorKind(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
+    AGENTS = "agents"
 
 
 SUMMARY = tuple(
@@ -146,8 +147,8 @@ def queue(
         ExecutorKind | None,
         typer.Option(
             "--executor",
-            help="local: run the tools in this process; ray: on the cluster of RAY_ADDRESS."
-            " DISPATCHER_EXECUTOR, local.",
+            help="local: run the tools in this process; ray: on the cluster of RAY_ADDRESS; agents:"
+            " in the agents there. DISPATCHER_EXECUTOR, local.",
         ),
     ] = None,
     count: Annotated[
@@ -205,8 +206,8 @@ def queue(
         until_empty=until_empty,
         timeout_s=cli.timeout_s,
         max_tasks=max_tasks,
-        types=_words(types),
-        domains=_words(domains),
+        types=words(types),
+        domains=words(domains),
         exit_on_db_loss=exit_on_db_loss,
         exit_on_epoch_change=exit_on_epoch_change,
         startup_timeout_s=startup_timeout,
@@ -241,6 +242,7 @@ def _run(settings: Settings, options: Options, log_level: str) -> tuple[dict[str
     return ended.summary, ended.exit_code
 
 
-def _words(given: list[str] | None) -> tuple[str, ...]:
+def words(given: list[str] | None) -> tuple[str, ...]:
+    """Return the words of an option that may be repeated, or hold several with commas between."""
     words = [word.strip() for text in given or () for word in text.split(",")]
     return tuple(word for word in words if word)

@@ -23,6 +23,8 @@ from seedcore.agent import (
     wire,
 )
 from seedcore.agent.discovery import in_registry
+from seedcore.agent.dispatch import AgentsExecutor
+from seedcore.agent.executor import HostLost
 from seedcore.agent.ray_agent import agents_here
 from seedcore.config.settings import Settings
 from seedcore.errors import NotFound, Unavailable, UsageError
@@ -370,3 +372,94 @@ def test_the_tool_that_lists_instances(settings: Settings, conn: Conn) -> None:
         ("10.0.0.1", "alive")
     ]
     assert tool(logical_id="c")["instances"] == []
+
+
+# -- a worker that hands its tasks to agents ------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Claimed:
+    """A claimed task as a worker's executor gets it."""
+
+    id: str
+    params: dict[str, Any]
+    type: str = "action"
+    attempts: int = 1
+    result: object = None
+
+
+class Lease:
+    """Its lease."""
+
+    owner = "w1"
+    has_begun = False
+    has_note = False
+
+    def begun(self) -> None:
+        self.has_begun = True
+
+    def noted(self) -> None:
+        self.has_note = True
+
+
+async def test_a_worker_hands_tasks_to_agents_and_learns_of_their_loss(
+    manager: Tier0MemoryManager, quick: Settings, conn: Conn
+) -> None:
+    seen: list[bool] = []
+    executor = AgentsExecutor(quick, "w1", manager=manager, changed=seen.append)
+    await executor.start()
+    echo = Claimed(str(uuid4()), {"tool_calls": [{"name": "echo", "args": {"value": 7}}]})
+    with pytest.raises(HostLost, match="no agent answers") as none:
+        await executor.run(echo)
+    assert (none.value.was_begun, seen) == (False, [False])
+
+    await manager.create_agent("able")
+    outcome = await executor.run(echo)
+    assert (outcome.success, outcome.envelope["payload"]["routed_to"]) == (True, "able")
+    assert executor.calls == {"ok": 1}
+    pilot = Claimed("t", {"routing": {"required_specialization": "pilot"}})
+    nobody = await executor.run(pilot)
+    assert (nobody.error_type, nobody.retryable) == ("no_candidate", True)
+
+    # Cancelled here, it is cancelled there, and its concurrency is free when nothing runs any more.
+    nap = Claimed("t2", {"tool_calls": [{"name": "sleep", "args": {"seconds": 60}}]})
+    left: list[asyncio.Future[Any]] = []
+    running = asyncio.ensure_future(executor.run(nap, left_running=left.append))
+    agent = agents_here()["able"]
+    await until(lambda: agent.load)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await asyncio.wait_for(left[0], 5)
+    assert not agent.load
+
+    # The agent goes while it works: what became of the task is for the database to say.
+    lease = Lease()
+    running = asyncio.ensure_future(executor.run(nap, settling=lease))
+    await until(lambda: agent.load)
+    runtime = manager._its_runtime
+    assert isinstance(runtime, LocalRuntime)
+    handle = runtime.lookup("able")
+    assert handle is not None
+    runtime.kill(handle)
+    with pytest.raises(HostLost) as lost:
+        await running
+    assert (lost.value.was_begun, lease.has_begun, lease.has_note) == (True, True, False)
+    await executor.stop()
+    await agent.stop(0.0)
+
+
+async def test_a_worker_is_warned_of_calls_that_are_made_at_most_once(
+    manager: Tier0MemoryManager, quick: Settings
+) -> None:
+    agent = agent_with(quick, once)
+    await agent.start()
+    executor = AgentsExecutor(quick, "w1", manager=manager)
+    await executor.start()
+    lease = Lease()
+    outcome = await executor.run(
+        Claimed(str(uuid4()), {"tool_calls": [{"name": "trial.once"}]}), settling=lease
+    )
+    assert (outcome.error_type, lease.has_note) == ("lease_expired", True)  # there is no such task
+    await executor.stop()
+    await agent.stop()

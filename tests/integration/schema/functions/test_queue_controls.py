@@ -373,9 +373,7 @@ def test_only_what_people_decide_is_recorded(conn: Conn, worker: Worker) -> None
         "INSERT INTO task_schedules (name, cron, type, created_by) VALUES ('s', '@daily', 't', 'bob')"
     )
     conn.execute("UPDATE task_schedules SET next_run_at = now(), failures = 3")
-    rows = conn.execute(
-        "SELECT * FROM queue_changes WHERE id > %s ORDER BY id", [seen]
-    ).fetchall()
+    rows = conn.execute("SELECT * FROM queue_changes WHERE id > %s ORDER BY id", [seen]).fetchall()
     assert [(r["kind"], r["actor"], r["reason"]) for r in rows] == [
         ("lane", "ann", "slow printer"),
         ("schedule", "bob", None),
