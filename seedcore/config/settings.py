@@ -360,6 +360,9 @@ class Settings:
     pkg_sample: float = setting(
         0.1, "share of evaluations whose input is kept for a replay", least=0, most=1
     )
+    pkg_keep_s: float = setting(
+        2_592_000.0, "age up to which evaluations are kept; 0 = for ever", unit="s", least=0
+    )
     pkg_canary_steps: str = setting(
         "5,20,50,100", "percents of a canary's steps, where its start names none"
     )
