@@ -182,7 +182,7 @@ def speed(count: int, hops: int) -> dict[str, Any]:
     heard = both_ways(edges.src, edges.dst, edges.relations, edges.weights, NAMES)
     sample = Sample(ids, features, heard, ids)
     over = operators(heard, nodes)
-    whole = (over.out + over.into).tocsr()
+    whole = over.both
     dense = rng.standard_normal((nodes, 128)).astype(np.float32)
     heads = {is_sum: GraphHead(some_head(rng, hops, is_sum=is_sum)) for is_sum in (True, False)}
     head = heads[True]

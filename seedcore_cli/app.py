@@ -51,6 +51,7 @@ COMMANDS: dict[str, LazyGroup] = {
         "registry", "See which instances are alive, and begin new epochs.", "Cluster"
     ),
     "memory": LazyGroup("memory", "Look after the index of words.", "Cluster"),
+    "dispatcher": LazyGroup("dispatcher", "Keep queue workers on a Ray cluster.", "Cluster"),
     "worker": LazyGroup("worker", "Run the daemons that do the work.", "Cluster"),
     "pkg": LazyGroup("pkg", "Write, test, promote and roll out policy.", "Policy"),
     "capability": LazyGroup(

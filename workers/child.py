@@ -26,6 +26,14 @@ log = logging.getLogger(__name__)
 
 SIGN_EVERY_S = 20.0
 _SILENT_AFTER_S = 60.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+_STEADY_AFTER_S = 60.0
+
+
+def restart_pause_s(failures: int) -> float:
+    """Return the longest pause before the next start, after so many ends in a row."""
+    return min(_FIRST_PAUSE_S * 2 ** min(failures, 8), _LONGEST_PAUSE_S)
 
 
 class Child:
@@ -70,6 +78,11 @@ class Child:
     def pid(self) -> int | None:
         """Its process id."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def was_steady(self) -> bool:
+        """Whether it has lived for so long that its end does not look like one of a series."""
+        return time.monotonic() - self.started_at > _STEADY_AFTER_S
 
     @property
     def is_silent(self) -> bool:

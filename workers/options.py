@@ -29,6 +29,7 @@ class Options:
         startup_timeout_s: How long to try to connect at first, in seconds.
         metrics_textfile: Where to leave the metrics for a textfile collector.
         index: Number of this worker on its host, part of its name.
+        name: Its logical id, where it is the worker of a dispatcher on Ray; None = by host and index.
         agents: Agents that live in this worker and run its tasks; empty = it runs them itself.
     """
 
@@ -43,6 +44,7 @@ class Options:
     startup_timeout_s: float = 30.0
     metrics_textfile: str | None = None
     index: int = 1
+    name: str | None = None
     agents: tuple[AgentSpec, ...] = ()
 
     @property

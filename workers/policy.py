@@ -18,7 +18,8 @@ from typing import Any, Protocol
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import SeedcoreError, Unavailable
-from seedcore.pkg.enactment import Asked, Enactor, Verdict
+from seedcore.pkg.enactment import FORGOTTEN_AT_ONCE, Asked, Enactor, Verdict
+from seedcore.task.engine import attentive
 from seedcore.task.exchange import ClaimedTask
 from workers.metrics import Metrics
 
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 _BATCH = 64
 _FIRST_LOOK_S = 10.0
 _BACKOFF_S = (0.1, 5.0)
+_SWEEP_S = 60.0
 
 
 class TaskPolicy(Protocol):
@@ -123,6 +125,7 @@ class PolicyDesk:
     def _work(self) -> None:
         failures = 0
         next_look = 0.0
+        next_sweep = time.monotonic() + _SWEEP_S
         while not self._closed:
             batch = self._next_batch(max(next_look - time.monotonic(), 0.0))
             try:
@@ -132,6 +135,11 @@ class PolicyDesk:
                 if time.monotonic() >= next_look:
                     self._active = enactor.is_active()
                     next_look = time.monotonic() + self._settings.pkg_poll_s
+                    self._looked.set()
+                if not batch and time.monotonic() >= next_sweep:
+                    # A full slice says that there are more.
+                    is_through = enactor.forget() < FORGOTTEN_AT_ONCE
+                    next_sweep = time.monotonic() + (_SWEEP_S if is_through else 0.0)
                 failures = 0
             except Exception as error:
                 self._fail(batch, error)
@@ -162,8 +170,12 @@ class PolicyDesk:
         """Return the enactor, connected."""
         if self._connection is None or self._connection.closed:
             self._connection = connect(
-                self._settings, application_name="seedcore worker policy", text=self._conninfo()
+                self._settings,
+                application_name="seedcore worker policy",
+                text=attentive(self._conninfo()),
             )
+            # Behind a pooler in transaction mode the next statement may run in another session.
+            self._connection.prepare_threshold = None
             if self._enactor is None:
                 self._enactor = Enactor(self._settings, self._owner, self._connection)
             self._enactor.use(self._connection)

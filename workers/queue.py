@@ -126,13 +126,14 @@ class QueueWorker:
         self._settings = settings
         self._options = options
         name = options.agents[0].agent_id if options.agents else options.index
-        logical_id = f"queue@{socket.gethostname()}-{name}"
+        logical_id = options.name or f"queue@{socket.gethostname()}-{name}"
         self._instance = instance or instance_of(
             settings,
             logical_id,
             may_beat=self._is_progressing,
             on_epoch=self._epoch_changed,
             on_drain=lambda: self._ask_to_stop("asked to drain"),
+            actor_name=options.name,
         )
         self._owner = Owner(
             id=f"{logical_id}@{self._instance.instance_id.hex[:8]}",

@@ -20,7 +20,7 @@ from seedcore.config.settings import Settings
 from seedcore.errors import ConfigError, SeedcoreError, Unavailable, UsageError
 from seedcore.telemetry import logs
 from workers import address, merge
-from workers.child import Child
+from workers.child import Child, restart_pause_s
 from workers.health import HealthServer
 from workers.options import Options, check
 from workers.queue import EXIT_DEADLINE, EXIT_TIMEOUT, Ended
@@ -32,9 +32,6 @@ log = logging.getLogger(__name__)
 
 _HOPELESS = {2: UsageError, 69: Unavailable, 78: ConfigError}
 """Exit codes before readiness that another start will not change."""
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 30.0
-_STEADY_AFTER_S = 60.0
 _LAST_WORDS_S = 15.0
 """After the drain deadline: what a worker may take to write, give back and close."""
 _TICK_S = 1.0
@@ -119,11 +116,10 @@ class Supervisor:
                 self._ended_pages = [merge.total([], [*self._ended_pages, child.page])]
             if self._is_over(child, code):
                 return
-            lived = time.monotonic() - child.started_at
-            failures = 0 if lived > _STEADY_AFTER_S else failures + 1
+            failures = 0 if child.was_steady else failures + 1
             if code == 0:
                 continue  # it has recycled itself
-            pause = min(_FIRST_PAUSE_S * 2 ** min(failures, 8), _LONGEST_PAUSE_S)
+            pause = restart_pause_s(failures)
             log.warning(
                 "A worker died and is started again",
                 extra={

@@ -309,7 +309,14 @@ SET search_path = public, pg_temp AS $$
     )
     SELECT r.kind, r.source_id, r.score
     FROM (SELECT d.kind, d.source_id, b.score FROM best AS b JOIN lexical_document AS d ON d.doc_id = b.doc_id
-          WHERE NOT p_filter ? 'kind' OR d.kind = p_filter ->> 'kind'
+          WHERE (NOT p_filter ? 'kind' OR d.kind = p_filter ->> 'kind')
+            -- These leave few, of which the most alike may come late: they are read once, and not asked for
+            -- row by row.
+            AND (NOT p_filter ?| '{subject,tags}' OR d.source_id IN (
+                SELECT f.id::text FROM facts AS f
+                WHERE (NOT p_filter ? 'subject' OR f.subject = p_filter ->> 'subject')
+                  AND (NOT p_filter ? 'tags'
+                       OR f.tags @> ARRAY(SELECT jsonb_array_elements_text(p_filter -> 'tags')))))
           ORDER BY b.score DESC, d.doc_id OFFSET 0) AS r
     WHERE memory_in_scope(r.kind, r.source_id, p_namespace, p_snapshot_id, p_at, p_filter)
     LIMIT p_limit

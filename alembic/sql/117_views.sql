@@ -29,27 +29,29 @@ CREATE VIEW tasks_missing_embeddings_128 AS
 SELECT t.id AS task_id, n.node_id
 FROM tasks AS t
 LEFT JOIN graph_node_map AS n ON n.node_type = 'task' AND n.ext_table = 'tasks' AND n.ext_uuid = t.id
-WHERE NOT EXISTS (
+WHERE t.type <> 'graph'
+  AND NOT EXISTS (
         SELECT FROM graph_embeddings_128 AS e
         JOIN encoder AS c ON c.encoder_id = e.encoder_id AND c.state = 'serving'
         WHERE e.node_id = n.node_id AND e.label = 'task.primary')
   AND NOT EXISTS (
         SELECT FROM task_embedding_status AS s
         WHERE s.task_id = t.id AND s.space = '128' AND s.label = 'task.primary' AND s.state = 'skipped');
-COMMENT ON VIEW tasks_missing_embeddings_128 IS 'tasks without a 128-d vector of their text; not those with nothing to embed';
+COMMENT ON VIEW tasks_missing_embeddings_128 IS 'tasks without a 128-d vector of their text; not those with nothing to embed, nor graph tasks, which do the embedding';
 
 CREATE VIEW tasks_missing_embeddings_1024 AS
 SELECT t.id AS task_id, n.node_id
 FROM tasks AS t
 LEFT JOIN graph_node_map AS n ON n.node_type = 'task' AND n.ext_table = 'tasks' AND n.ext_uuid = t.id
-WHERE NOT EXISTS (
+WHERE t.type <> 'graph'
+  AND NOT EXISTS (
         SELECT FROM graph_embeddings_1024 AS e
         JOIN encoder AS c ON c.encoder_id = e.encoder_id AND c.state = 'serving'
         WHERE e.node_id = n.node_id AND e.label = 'task.primary')
   AND NOT EXISTS (
         SELECT FROM task_embedding_status AS s
         WHERE s.task_id = t.id AND s.space = '1024' AND s.label = 'task.primary' AND s.state = 'skipped');
-COMMENT ON VIEW tasks_missing_embeddings_1024 IS 'tasks without a 1024-d vector of their text; not those with nothing to embed';
+COMMENT ON VIEW tasks_missing_embeddings_1024 IS 'tasks without a 1024-d vector of their text; not those with nothing to embed, nor graph tasks, which do the embedding';
 
 CREATE VIEW task_embeddings_stale_128 AS
 SELECT t.id AS task_id, e.node_id, e.label, e.content_sha256 AS stored_sha256, h.sha256 AS current_sha256

@@ -186,7 +186,7 @@ class Settings:
 
     dispatcher_executor: str = setting(
         "local",
-        "where a worker's tools run: local = in its process, ray = on the cluster, agents = in agents",
+        "where tools run: local = in the worker, ray = on the cluster, agents = in agents there",
         choices=("local", "ray", "agents"),
         project=False,
     )
@@ -359,6 +359,15 @@ class Settings:
     )
     pkg_sample: float = setting(
         0.1, "share of evaluations whose input is kept for a replay", least=0, most=1
+    )
+    pkg_keep_s: float = setting(
+        2_592_000.0, "age up to which evaluations are kept; 0 = for ever", unit="s", least=0
+    )
+    pkg_canary_steps: str = setting(
+        "5,20,50,100", "percents of a canary's steps, where its start names none"
+    )
+    pkg_canary_min_samples: int = setting(
+        50, "evaluations that a canary's gate takes to be measured", least=1
     )
     max_plan_steps: int = setting(16, "tasks that one task may call for", least=1, most=1000)
     max_plan_depth: int = setting(3, "generations of tasks that call for tasks", least=1, most=20)

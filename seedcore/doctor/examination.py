@@ -20,6 +20,7 @@ from seedcore.doctor import (
     local,
     pooler,
     queue,
+    ray,
     registry,
     schema,
     server,
@@ -31,7 +32,7 @@ from seedcore.errors import ConfigError, NotMigrated, SeedcoreError, Unavailable
 Conn = psycopg.Connection[Any]
 Check = Callable[[], Iterable[Finding]]
 
-LOCAL = ("config", "permissions", "disk")
+LOCAL = ("config", "permissions", "disk", "ray")
 PLAIN = ("settings", "connections", "clock", "pooler", "migrations", "pgvector")
 MIGRATED = (
     "horizon", "bloat", "indexes", "autovacuum", "notifications", "claim", "stale", "backlog",
@@ -103,6 +104,7 @@ class _Examination:
             "config": lambda: local.config(self._loaded),
             "permissions": lambda: local.permissions(settings),
             "disk": lambda: local.disk(settings, limits),
+            "ray": lambda: ray.check(settings),
         }
         for name in self._wanted:
             if name in local_checks:

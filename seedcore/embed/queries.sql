@@ -141,6 +141,7 @@ SELECT (array_agg(p.id ORDER BY p.id DESC))[1] AS bound, count(*) AS rows
 
 -- task_due --
 -- Tasks of a range of ids that lack the vector of their text by one encoder, or whose text is another now.
+-- Graph tasks, which do the embedding, only by their ids: each would bring about the next.
 SELECT t.id::text AS id, c.content, h.sha256, e.node_id IS NULL AS missing, NULL::text AS props
   FROM tasks AS t
   LEFT JOIN graph_node_map AS n ON n.node_type = 'task' AND n.ext_table = 'tasks' AND n.ext_uuid = t.id
@@ -149,7 +150,7 @@ SELECT t.id::text AS id, c.content, h.sha256, e.node_id IS NULL AS missing, NULL
  CROSS JOIN LATERAL (SELECT task_content_text(t.description, t.type, t.params) AS content OFFSET 0) AS c
  CROSS JOIN LATERAL (SELECT encode(sha256(convert_to(c.content, 'UTF8')), 'hex') AS sha256) AS h
  WHERE t.id > %(after)s::uuid AND t.id <= %(bound)s::uuid
-   AND (%(ids)s::uuid[] IS NULL OR t.id = ANY (%(ids)s::uuid[]))
+   AND CASE WHEN %(ids)s::uuid[] IS NULL THEN t.type <> 'graph' ELSE t.id = ANY (%(ids)s::uuid[]) END
    AND CASE WHEN e.node_id IS NULL THEN %(missing)s::boolean
             WHEN e.content_sha256 IS DISTINCT FROM h.sha256 THEN %(stale)s::boolean
             ELSE %(again)s::boolean END
@@ -242,14 +243,17 @@ ON CONFLICT (task_id, space, label) DO UPDATE
 SELECT (SELECT count(*) FROM tasks) AS tasks, (SELECT count(*) FROM facts) AS facts
 
 -- is_complete --
--- Whether an encoder has a vector of everything that the one which serves has.
+-- Whether an encoder has a vector of everything that the one which serves has, but of graph tasks.
 SELECT NOT EXISTS (
        SELECT FROM graph_embeddings_1024 AS o
          JOIN encoder AS c ON c.encoder_id = o.encoder_id AND c.kind = 'text' AND c.state = 'serving'
                           AND c.name <> 'unspecified' AND c.encoder_id <> %(encoder_id)s
         WHERE NOT EXISTS (SELECT FROM graph_embeddings_1024 AS e
                            WHERE e.node_id = o.node_id AND e.label = o.label
-                             AND e.encoder_id = %(encoder_id)s)) AS complete
+                             AND e.encoder_id = %(encoder_id)s)
+          AND NOT EXISTS (SELECT FROM graph_node_map AS n JOIN tasks AS t ON t.id = n.ext_uuid
+                           WHERE n.node_id = o.node_id AND n.node_type = 'task' AND t.type = 'graph')
+       ) AS complete
 
 -- try_lock --
 SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0)) AS locked
@@ -339,7 +343,8 @@ WITH texts AS (
       LEFT JOIN graph_node_map AS n ON n.node_type = 'task' AND n.ext_table = 'tasks' AND n.ext_uuid = t.id
       LEFT JOIN graph_embeddings_1024 AS e
              ON e.node_id = n.node_id AND e.label = 'task.primary' AND e.encoder_id = x.encoder_id
-     WHERE NOT EXISTS (SELECT FROM task_embedding_status AS s
+     WHERE t.type <> 'graph'
+       AND NOT EXISTS (SELECT FROM task_embedding_status AS s
                         WHERE s.task_id = t.id AND s.space = '1024' AND s.state = 'skipped')
      GROUP BY x.encoder_id
 ), of_facts AS (

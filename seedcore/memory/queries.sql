@@ -41,19 +41,25 @@ SELECT n.node_id, n.node_type AS kind, coalesce(n.ext_uuid::text, n.ext_text_id)
                        %(at)s, %(filter)s)
 
 -- candidates --
--- Nodes in scope, one more than can be compared one by one.
+-- Nodes in scope, one more than can be compared one by one. What narrows most is asked of whole tables first:
+-- memory_in_scope() has the last word, but row by row.
 SELECT n.node_id
   FROM graph_node_map n
  WHERE (n.node_type = 'fact' AND n.ext_uuid IN (
             SELECT f.id FROM facts f
              WHERE (%(namespace)s::text IS NULL OR f.namespace = %(namespace)s)
-               AND (%(snapshot_id)s::int IS NULL OR f.snapshot_id = %(snapshot_id)s))
+               AND (%(snapshot_id)s::int IS NULL OR f.snapshot_id = %(snapshot_id)s)
+               AND (%(filter)s ->> 'subject' IS NULL OR f.subject = %(filter)s ->> 'subject')
+               AND (%(filter)s -> 'tags' IS NULL
+                    OR f.tags @> ARRAY(SELECT jsonb_array_elements_text(%(filter)s -> 'tags'))))
         OR n.node_type = 'task' AND n.ext_uuid IN (
             SELECT t.id FROM tasks t
              WHERE (%(namespace)s::text IS NULL OR t.domain = %(namespace)s)
-               AND (%(snapshot_id)s::int IS NULL OR t.snapshot_id = %(snapshot_id)s))
+               AND (%(snapshot_id)s::int IS NULL OR t.snapshot_id = %(snapshot_id)s)
+               AND (%(filter)s ->> 'type' IS NULL OR t.type = %(filter)s ->> 'type'))
         OR n.node_type NOT IN ('fact', 'task', 'instance') AND %(namespace)s::text IS NULL
            AND (%(snapshot_id)s::int IS NULL OR n.snapshot_id = %(snapshot_id)s))
+   AND n.node_type = coalesce(%(filter)s ->> 'kind', n.node_type)
    AND memory_in_scope(n.node_type, coalesce(n.ext_uuid::text, n.ext_text_id), %(namespace)s, %(snapshot_id)s,
                        %(at)s, %(filter)s)
  LIMIT %(limit)s

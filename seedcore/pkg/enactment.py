@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 TARGET: Final = "router"
 """The lane that tasks go by."""
+FORGOTTEN_AT_ONCE: Final = 5000
+"""Evaluations that one statement removes at most."""
 _PLAN_MAX: Final = 250_000
 """Largest plan as JSON text; the table takes 262,144 bytes of PostgreSQL's own writing."""
 
@@ -177,6 +179,18 @@ class Enactor:
         """
         row = fetch_one(self._conn, queries.anything_active, self._lane)
         return row is not None and bool(row["active"])
+
+    def forget(self) -> int:
+        """Remove one slice of evaluations that are older than they are kept; return how many.
+
+        Raises:
+            SeedcoreError: The database is gone, or refuses.
+        """
+        if not self._settings.pkg_keep_s:
+            return 0
+        parameters = {"keep_s": self._settings.pkg_keep_s, "limit": FORGOTTEN_AT_ONCE}
+        with translated():
+            return self._conn.execute(queries.forget_evaluations, parameters).rowcount
 
     def decide(self, batch: Sequence[Asked]) -> list[Verdict]:
         """Evaluate, store, and return what policy says, in the order of the batch.

@@ -67,6 +67,15 @@ SELECT e.snapshot_id, %(target)s, %(region)s, e.subject, e.task_id, e.input_dige
        snapshot_id int, subject text, task_id uuid, input_digest text, output_digest text, outcome text,
        denied bool, duration_ms float8, input jsonb)
 
+-- forget_evaluations --
+-- One slice of what is old enough; workers that sweep at once take different rows.
+DELETE FROM pkg_evaluations AS e
+ WHERE e.id = ANY (ARRAY(
+       SELECT o.id FROM pkg_evaluations AS o
+        WHERE o.created_at < now() - make_interval(secs => %(keep_s)s)
+        LIMIT %(limit)s
+          FOR UPDATE SKIP LOCKED))
+
 -- recorded --
 -- Evaluations whose input was kept, newest first.
 SELECT e.id, e.task_id, e.created_at AS at, e.snapshot_id, s.version, e.outcome, e.denied, e.output_digest, e.input

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import psycopg
 
 from seedcore.db import set_actor
 from seedcore.db.errors import translated
-from seedcore.errors import CheckFailed, Conflict, NotFound, UsageError
+from seedcore.errors import CheckFailed, Conflict, NotFound, Unavailable, UsageError
 from seedcore.pkg import store
 from seedcore.pkg.archive import unpack
 from seedcore.pkg.canonical import checksum
+from seedcore.pkg.engines.loading import evaluator
 from seedcore.pkg.folder import load_folder, load_tar
-from seedcore.pkg.model import ArtifactType, Env, Policy, Snapshot
+from seedcore.pkg.model import ArtifactType, Engine, Env, Policy, Snapshot
 from seedcore.pkg.store import Row, fetch, fetch_one, queries
 
 _MAX_VERSION_CHARS = 200
@@ -120,6 +122,7 @@ def create(
     Raises:
         UsageError: The folder says another version or environment.
         Duplicate: The environment has that version.
+        CheckFailed: Its Rego does not compile, or its pack is no module.
     """
     if not version.strip() or version != version.strip() or len(version) > _MAX_VERSION_CHARS:
         raise UsageError(
@@ -136,6 +139,7 @@ def create(
                 code="pkg.other_" + what,
                 hint="change policy.yaml, or take that line out of it",
             )
+    _compile(policy)
     where = Env(env) if env else policy.env or Env.PROD
     signature = sign(checksum(policy), key) if key is not None else None
     with translated(), conn.transaction(force_rollback=dry_run):
@@ -330,6 +334,13 @@ def check_signature(found: Snapshot, key: bytes) -> None:
             f"the signature of snapshot {found.version} does not match: another key or content",
             code="pkg.bad_signature",
         )
+
+
+def _compile(policy: Policy) -> None:
+    """Load what is foreign once, for its errors; without its library the validation will find them."""
+    if policy.engine is not Engine.NATIVE:
+        with suppress(Unavailable):
+            evaluator(policy).close()
 
 
 def _stored(row: Snapshot, policy: Policy, *, dry_run: bool) -> Row:

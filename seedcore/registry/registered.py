@@ -22,6 +22,7 @@ def instance_of(
     may_beat: Callable[[], bool],
     on_epoch: Callable[[UUID], None],
     on_drain: Callable[[], None],
+    actor_name: str | None = None,
 ) -> Instance:
     """Return how a daemon reports its life: to the registry, unless that is switched off.
 
@@ -31,11 +32,17 @@ def instance_of(
         may_beat: As `RegistryClient` takes it.
         on_epoch: As `RegistryClient` takes it.
         on_drain: As `RegistryClient` takes it.
+        actor_name: Name of the Ray actor that it is the work of.
     """
     if not settings.enable_runtime_registry:
         return Unregistered()
     client = RegistryClient(
-        logical_id, settings=settings, may_beat=may_beat, on_epoch=on_epoch, on_drain=on_drain
+        logical_id,
+        actor_name,
+        settings=settings,
+        may_beat=may_beat,
+        on_epoch=on_epoch,
+        on_drain=on_drain,
     )
     return Registered(client)
 

@@ -72,6 +72,9 @@ class RayRuntime:
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+        elif not owned:
+            # What is to survive a machine is of little use with all of it on one.
+            options["scheduling_strategy"] = "SPREAD"
         if owned:
             del options["lifetime"]  # Ray knows no word for the default
         with _translating(name):

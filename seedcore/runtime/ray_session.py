@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 PROBE_S = 2.0
 _JOIN_S = 30.0
+_SAID_MAX = 500
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 """The client's preface and an empty SETTINGS frame."""
 _SETTINGS_FRAME = 4
@@ -178,6 +179,7 @@ def _init(ray: ModuleType, address: str, namespace: str, raised: list[BaseExcept
     import warnings
 
     logging.getLogger("ray").setLevel(logging.ERROR)
+    _keep_quiet()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ray's about its own future
@@ -190,6 +192,23 @@ def _init(ray: ModuleType, address: str, namespace: str, raised: list[BaseExcept
             )
     except BaseException as error:  # handed to the thread that waits
         raised.append(error)
+
+
+def _keep_quiet() -> None:
+    """Take what Ray has to say of the cluster into the log: it would print it among our data.
+
+    There is no setting for it; `log_to_driver` is about what actors print.
+    """
+    import importlib
+
+    worker: Any = importlib.import_module("ray._private.worker")
+
+    def heard(data: dict[str, Any], ignore_prefix: bool = False) -> None:
+        said = str(next(iter(data.get("lines", ())), ""))[:_SAID_MAX]
+        log.debug("Ray said something", extra={"event": "ray.said", "said": said})
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = heard
 
 
 def _translated(address: str, error: BaseException) -> Exception:

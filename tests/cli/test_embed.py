@@ -86,6 +86,10 @@ def test_what_is_due_can_be_left_to_a_worker(cli: Invoke, conn: psycopg.Connecti
     assert task is not None
     assert task["type"] == "graph"
     assert task["params"]["graph"]["config"] == {"scope": "pending", "space": "1024"}
+    # The task that embeds is none that is embedded, or each run would bring about the next.
+    assert cli("embed", "tasks", "-o", "json").json["embedded"] == 3
+    again = cli("embed", "tasks", "--enqueue", "-o", "json").json
+    assert (again["pending"], again["task_id"]) == (0, None)
 
 
 @pytest.mark.usefixtures("texts")

@@ -222,10 +222,23 @@ def test_the_graph_is_written_into_a_folder_from_one_snapshot(
     assert cli("graph", "verify", "out").code == 0
     again = cli("graph", "export", "-f", "out", "-o", "json")
     assert (again.code, again.error["code"]) == (5, "graph.folder_not_empty")
+    monkeypatch.setattr(export, "fetch", counted)
+    conn.execute("DELETE FROM agent_registry WHERE agent_id = 'editor'")
+    rehearsed = cli("graph", "import", "-f", "out", "--dry-run", "-o", "json").json
+    assert {row["what"]: row["added"] for row in rehearsed if row["added"]} == {
+        "agent": 1, "agent__member_of__organ": 1,
+    }  # fmt: skip
+    assert cli("graph", "import", "-f", "out", "-o", "json").json == [
+        r | {"dry_run": False} for r in rehearsed
+    ]
+    assert cli("graph", "show", "agent:editor").code == 0
+    conn.execute("DELETE FROM tasks WHERE id = %s", [press["first"]])
+    partly = cli("graph", "import", "-f", "out", "-o", "json")
+    assert (partly.code, sum(row["failed"] for row in partly.json)) == (7, 2)
     with (tmp_path / "out" / "edges.parquet").open("ab") as stream:
         stream.write(b"x")
     assert cli("graph", "verify", "out").code == 3
-    monkeypatch.setattr(export, "fetch", counted)
+    assert cli("graph", "import", "-f", "out").code == 3
     dgl = cli("graph", "export", "-f", "dgl", "--format", "dgl", "--rel", "member_of", "-o", "json")
     assert {"nodes_agent.csv": 2, "edges_agent__member_of__organ.csv": 2}.items() <= {
         row["file"]: row["rows"] for row in dgl.json

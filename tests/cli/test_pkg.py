@@ -91,6 +91,12 @@ def test_an_invalid_folder_is_told_with_file_and_line_and_stores_nothing(
     assert (result.code, result.out) == (3, "")
     assert result.error["message"].startswith("rules/hot-room.yaml:9: there is no subtask type")
     assert result.error["details"]["errors"][0]["line"] == 9
+    foreign = house.with_name("foreign")
+    (foreign / "rules").mkdir(parents=True)
+    (foreign / "policy.yaml").write_text("notes: none\n")
+    (foreign / "rules" / "main.rego").write_text("package pkg\n\nallow := {\n  x ==\n}\n")
+    result = cli("pkg", "snapshot", "create", "v1", "--from", foreign, "-o", "json")
+    assert (result.code, result.error["message"].split(" ")[0]) == (3, "rules/main.rego:4:")
     assert cli("pkg", "snapshot", "list", "-o", "json").json == []
     assert cli("pkg", "snapshot", "create", "v1", "--from", "nowhere").code == 4
 

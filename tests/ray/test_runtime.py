@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from seedcore.config.settings import Settings
+from seedcore.doctor import ray as doctor
 from seedcore.errors import Conflict, SeedcoreError, Unavailable, WaitTimeout
 from seedcore.runtime import Runtime, runtime_of
 from seedcore.runtime.local import LocalRuntime
@@ -85,6 +86,12 @@ def test_plain_methods_run_one_by_one_unless_told_otherwise(runtime: Runtime) ->
     waiting = runtime.submit(handle, "wait", 0.5)
     assert runtime.call(handle, "add", 1) == 1
     assert not waiting.done()
+
+
+def test_the_doctor_looks_at_the_cluster(ray_settings: Settings) -> None:
+    (found,) = doctor.check(ray_settings)
+    assert found.status == "ok", found
+    assert found.evidence["machines"] >= 2
 
 
 def test_what_the_cluster_has_no_room_for_is_refused_and_not_left_behind(

@@ -41,3 +41,16 @@ def settle(url: str, ctx: ToolContext) -> str:
     with psycopg.connect(url) as connection:
         ctx.complete_in(connection, {"by": "the tool"})
     return "ignored"
+
+
+@tool("ray.work", timeout_s=60)
+def work(seconds: float) -> int:
+    """Take a while."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@tool("ray.work_once", at_most_once=True, timeout_s=60)
+def work_once(seconds: float) -> int:
+    """Take a while, at most once."""
+    return work(seconds)

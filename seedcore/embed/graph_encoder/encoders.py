@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256, shake_256
 from typing import Any, Protocol
 
@@ -61,6 +62,7 @@ def check_hops(k: int | None) -> int | None:
     return k
 
 
+@lru_cache(maxsize=4)
 def signs(width: int, dim: int, seed: bytes = _SEED) -> Floats:
     """Return a fixed matrix of ±1/√dim, the same on every machine and in every version of numpy.
 
@@ -148,7 +150,9 @@ class GraphHead:
     def encode(self, sample: Sample, k: int | None = None) -> Vectors:
         """See `GraphEncoder`."""
         own = _projected(weighted(sample.features, self.head.idf), self.head.basis)
-        heard = hops(own, operators(sample.heard, len(sample)), self.hops_for(k))
+        heard = hops(
+            own, operators(sample.heard, len(sample), apart=not self.head.is_sum), self.hops_for(k)
+        )
         known = knowledge(heard, self.head.hops, is_sum=self.head.is_sum)[sample.start]
         return _never_zero(unit(product(known - self.head.mean, self.head.weights)))
 
@@ -167,7 +171,7 @@ def knowledge(heard: Hops, count: int, *, is_sum: bool) -> Floats:
         for one in means[1:]:
             total += one
         return unit(total)
-    return np.concatenate([unit(one) for one in [*means, heard.out, heard.into]], axis=1)
+    return np.concatenate([unit(one) for one in [*means, *heard.sides]], axis=1)
 
 
 def pack(head: Head) -> bytes:

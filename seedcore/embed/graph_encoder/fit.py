@@ -138,12 +138,12 @@ def fit(
         weights=np.zeros((0, 0), np.float32), hops=hop_count, is_sum=True, auc=0.0,
         relations=tuple(sorted({edges.names[int(n)] for n in np.unique(edges.relations)})),
     )  # fmt: skip
-    over = operators(message.heard(node_ids), nodes)
+    over = operators(message.heard(node_ids), nodes, apart=True)
     base = replace(base, basis=_basis(whole, over, hop_count, rng))
     learned = _heads(hops(whole @ base.basis, over, hop_count), base, pairs)
     # Held-out edges are predicted from all the others, those of the supervision included.
     later = edges.only(lot < 0.9).heard(node_ids)
-    heard = hops(whole @ base.basis, operators(later, nodes), hop_count)
+    heard = hops(whole @ base.basis, operators(later, nodes, apart=True), hop_count)
     tried: dict[str, float] = {}
     best = base
     for name, head in learned.items():
@@ -190,15 +190,14 @@ def _basis(features: Any, over: Operators, count: int, rng: np.random.Generator)
         own = features @ matrix
         total, last = own.copy(), own
         for _ in range(count):
-            last = (over.out @ last + over.into @ last) / over.weight
+            last = over.both @ last
             total += last
         return total
 
     def back(matrix: Any) -> Any:
         total, last = matrix.copy(), matrix
         for _ in range(count):
-            last = last / over.weight
-            last = over.out.T @ last + over.into.T @ last
+            last = over.both.T @ last
             total += last
         return features.T @ total
 

@@ -17,43 +17,44 @@ from seedcore.embed.graph_encoder.sample import OUT, Floats, Heard
 
 @dataclass(frozen=True, slots=True)
 class Operators:
-    """Sums over neighbours, and how much weight each sum has.
+    """Means over neighbours, as sparse matrices of shape (n, n) whose rows add up to 1, or to 0.
 
     Attributes:
-        out: Sparse (n, n): along edges.
-        into: Sparse (n, n): against them.
-        out_weight: Sum of each row of `out`, shape (n, 1), never 0.
-        into_weight: Likewise of `into`.
-        weight: Of both.
+        both: Over all neighbours.
+        out: Along edges only; None unless asked for.
+        into: Against them only, likewise.
     """
 
-    out: Any
-    into: Any
-    out_weight: Floats
-    into_weight: Floats
-    weight: Floats
+    both: Any
+    out: Any = None
+    into: Any = None
 
 
-def operators(heard: Heard, count: int, weights: Mapping[str, float] | None = None) -> Operators:
+def operators(
+    heard: Heard,
+    count: int,
+    weights: Mapping[str, float] | None = None,
+    *,
+    apart: bool = False,
+) -> Operators:
     """Lay out who hears whom as matrices.
 
     Args:
         heard: Entries in any order.
         count: How many nodes there are.
         weights: Weight of a relation; one that is not named counts 1.
+        apart: Also each direction by itself.
     """
     by_name = np.array([(weights or {}).get(name, 1.0) for name in heard.names], dtype=np.float32)
-    values = heard.weights * by_name[heard.relations] if len(by_name) else heard.weights
+    values = heard.weights * by_name[heard.relations] if weights and len(by_name) else heard.weights
     order = _order(heard, count)
-    rows, cols = heard.rows[order], heard.cols[order]
-    values, is_out = values[order], heard.directions[order] == OUT
-    found = [
-        _csr(rows[chosen], cols[chosen], values[chosen], count) for chosen in (is_out, ~is_out)
-    ]
-    sums = [_sums(rows[chosen], values[chosen], count) for chosen in (is_out, ~is_out)]
-    return Operators(
-        found[0], found[1], _divisor(sums[0]), _divisor(sums[1]), _divisor(sums[0] + sums[1])
-    )
+    rows, cols, values = heard.rows[order], heard.cols[order], values[order]
+    both = _csr(rows, cols, values, count)
+    if not apart:
+        return Operators(both)
+    is_out = heard.directions[order] == OUT
+    parts = [_csr(rows[one], cols[one], values[one], count) for one in (is_out, ~is_out)]
+    return Operators(both, *parts)
 
 
 def _order(heard: Heard, count: int) -> Any:
@@ -68,20 +69,14 @@ def _order(heard: Heard, count: int) -> Any:
 def _csr(rows: Any, cols: Any, values: Floats, count: int) -> Any:
     from scipy.sparse import csr_array
 
+    sums = np.bincount(rows, weights=values, minlength=count)
+    shares = (values / np.where(sums > 0, sums, 1.0)[rows]).astype(np.float32)
     # A neighbour that is heard in several relations stands several times in its row, which is allowed.
     indptr = np.zeros(count + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=count), out=indptr[1:])
     narrow = np.int32 if max(count, len(rows)) < 2**31 else np.int64
-    parts = (values, cols.astype(narrow), indptr.astype(narrow))
+    parts = (shares, cols.astype(narrow), indptr.astype(narrow))
     return csr_array(parts, shape=(count, count))
-
-
-def _sums(rows: Any, values: Floats, count: int) -> Any:
-    return np.bincount(rows, weights=values, minlength=count)
-
-
-def _divisor(sums: Any) -> Floats:
-    return np.where(sums > 0, sums, 1.0).astype(np.float32)[:, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +85,28 @@ class Hops:
 
     Attributes:
         means: Own features, then the mean over all neighbours of the hop before.
-        out: The first hop along edges only.
-        into: The first hop against edges only.
+        sides: The first hop along edges only, and against them only; empty unless asked for.
     """
 
     means: list[Floats]
-    out: Floats
-    into: Floats
+    sides: list[Floats]
 
 
 def hops(own: Floats, over: Operators, count: int) -> Hops:
     """Let nodes hear their neighbours so many times; a node without neighbours hears nothing, zeros."""
-    out, into = over.out @ own, over.into @ own
     means = [own]
-    if count:
-        means.append((out + into) / over.weight)
-    for _ in range(count - 1):
-        means.append((over.out @ means[-1] + over.into @ means[-1]) / over.weight)
-    return Hops(means, out / over.out_weight, into / over.into_weight)
+    for _ in range(count):
+        means.append(over.both @ means[-1])
+    sides = [side for side in (over.out, over.into) if side is not None]
+    # Who does not listen hears no side either.
+    return Hops(means, [side @ own if count else np.zeros_like(own) for side in sides])
 
 
 def unit(rows: Floats) -> Floats:
     """Return rows of length 1; rows of zeros stay."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    return (rows / np.where(lengths > 0, lengths, 1.0)[:, None]).astype(np.float32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    scale = (1 / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    return rows * scale[:, None]
 
 
 def product(rows: Floats, matrix: Floats) -> Floats:

@@ -86,7 +86,7 @@ def export(conn: Conn, wanted: Wanted) -> list[Row]:
     if wanted.format not in FORMATS:
         raise UsageError(f'there is no format "{wanted.format}"; known are {", ".join(FORMATS)}')
     if wanted.format == "parquet":
-        _arrow()
+        arrow()
     encoder = _encoder(conn) if wanted.features else None
     given = {
         "as_of": wanted.as_of or _FOREVER,
@@ -207,7 +207,12 @@ def _rows(conn: Conn, statement: Any, given: Mapping[str, Any]) -> Iterator[list
 # -- Parquet ----------------------------------------------------------------------------------
 
 
-def _arrow() -> Any:
+def arrow() -> Any:
+    """Return pyarrow, with its Parquet files.
+
+    Raises:
+        Unavailable: It is not installed.
+    """
     try:
         import_module("pyarrow.parquet")
         return import_module("pyarrow")
@@ -221,7 +226,7 @@ def _arrow() -> Any:
 
 class _ParquetFile:
     def __init__(self, path: Path, columns: Sequence[tuple[str, Any]]) -> None:
-        self._pa = _arrow()
+        self._pa = arrow()
         self._schema = self._pa.schema(list(columns))
         self._writer = self._pa.parquet.ParquetWriter(path, self._schema, compression="zstd")
 
@@ -246,11 +251,11 @@ def _parquet(
     *,
     has_vectors: bool,
 ) -> list[Row]:
-    pa = _arrow()
+    pa = arrow()
     moment = pa.timestamp("us", tz="UTC")
     nodes: list[tuple[str, Any]] = [
         ("node_id", pa.int64()), ("kind", pa.string()), ("ext_id", pa.string()),
-        ("snapshot_id", pa.int32()), ("created_at", moment),
+        ("snapshot_id", pa.int32()), ("created_at", moment), ("entity", pa.string()),
     ]  # fmt: skip
     if has_vectors:
         nodes.append(("features", pa.list_(pa.float32())))
@@ -312,7 +317,7 @@ def _csv(
     has_vectors: bool,
 ) -> list[Row]:
     def node(row: tuple[Any, ...]) -> tuple[Any, ...]:
-        node_id, _, ext_id, _, created_at, vector = row
+        node_id, _, ext_id, _, created_at, _, vector = row
         feat = ",".join(map(repr, vector)) if vector else ",".join(["0"] * GRAPH_DIM)
         return (node_id, ext_id, created_at.timestamp(), *([feat] if has_vectors else []))
 

@@ -31,6 +31,7 @@ from seedcore.pkg.model import ArtifactType, Engine, Policy
 _LOOK_S = 0.05
 """How often the memory of a process that works is looked at."""
 _START_S = 30.0
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "LANG")
 _MAX_ANSWER = 64 * 1024 * 1024
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PLACE = re.compile(r"\(error(?:ast)? \d+:([^|)]+)\|(\d+)\|\d+")
@@ -158,7 +159,8 @@ class _Child:
     """One process, and the two pipes to it."""
 
     def __init__(self) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("SEEDCORE", "PG"))}
+        # Foreign code gets nothing of ours: no credentials, no settings.
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "seedcore.pkg.engines.rego_child"],
             stdin=subprocess.PIPE,

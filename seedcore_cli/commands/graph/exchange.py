@@ -1,4 +1,4 @@
-"""`seedcore graph export`: the graph as files."""
+"""`seedcore graph export|verify|import`: the graph as files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from typing import Annotated
 
 import typer
 
-from seedcore.errors import CheckFailed
+from seedcore.errors import CheckFailed, PartialFailure
 from seedcore_cli.commands.graph.group import app
-from seedcore_cli.options import Cli, common
+from seedcore_cli.options import Cli, DryRun, common
 from seedcore_cli.output import Column
 from seedcore_cli.params import parse_past
 
 FILES = (Column("file", id=True), Column("rows", align="right"), Column("sha256"))
+
+IMPORTED = (
+    Column("what", id=True),
+    *(Column(key, align="right") for key in ("read", "added", "unchanged", "failed")),
+)
 
 _STATEMENT_TIMEOUT_S = 3600.0
 
@@ -109,3 +114,36 @@ def verify(
     cli.printer.many(rows, (Column("folder", id=True), Column("ok"), Column("detail")))
     if wrong:
         raise CheckFailed(f"{folder} is not as it was written: {'; '.join(wrong)}")
+
+
+@app.command("import")
+@common
+def import_(
+    cli: Cli,
+    *,
+    folder: Annotated[
+        Path, typer.Option("--folder", "-f", metavar="DIR", help="Folder of an export in Parquet.")
+    ],
+    dry_run: DryRun = False,
+) -> None:
+    """Read an export: entities that `graph add` makes, and edges between what is there.
+
+    All of it in one transaction; what is there already stays as it is. Tasks, facts and instances are not
+    made up: they and their edges count where they are there. What a task waits for comes with the task.
+
+    Example: seedcore graph import --folder graph-2031-05 --dry-run
+
+    Exit codes: 3 a file is missing or was changed; 7 some entities or ends of edges are not there.
+    """
+    from seedcore.graph.exchange.importing import read
+
+    limit = cli.options.statement_timeout
+    with cli.connect(statement_timeout_s=_STATEMENT_TIMEOUT_S if limit is None else limit) as conn:
+        rows = read(conn, folder, actor=cli.actor, dry_run=dry_run)
+    cli.printer.many(rows, IMPORTED)
+    failed = sum(row["failed"] for row in rows)
+    if failed:
+        raise PartialFailure(
+            f"{failed} entities and edges could not be read: they or their ends are not there",
+            code="graph.import_partial",
+        )

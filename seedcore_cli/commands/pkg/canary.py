@@ -49,8 +49,11 @@ def start(
     region: Region = "global",
     env: Env = None,
     steps: Annotated[
-        str, typer.Option("--steps", metavar="P,P,…", help="Percents that rise to 100.")
-    ] = "5,20,50,100",
+        str | None,
+        typer.Option(
+            "--steps", metavar="P,P,…", help="Percents that rise to 100. PKG_CANARY_STEPS."
+        ),
+    ] = None,
     pause: Annotated[
         float,
         typer.Option(
@@ -77,14 +80,14 @@ def start(
         ),
     ] = 3,
     min_samples: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--min-samples",
             metavar="N",
             min=1,
-            help="Evaluations that a gate takes to be measured.",
+            help="Evaluations that a gate takes to be measured. PKG_CANARY_MIN_SAMPLES.",
         ),
-    ] = 50,
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Without a green validation run; takes a --reason.")
     ] = False,
@@ -109,12 +112,12 @@ def start(
     from seedcore.pkg.gate import parse_gates, parse_steps
 
     plan = canary.Plan(
-        steps=parse_steps(steps),
+        steps=parse_steps(steps or cli.settings.pkg_canary_steps),
         pause_s=None if pause < 0 else pause,
         gates=parse_gates(gate),
         automatic=auto,
         max_fail=max_fail,
-        min_samples=min_samples,
+        min_samples=min_samples or cli.settings.pkg_canary_min_samples,
     )
     lane = canary.Lane(target, region)
     if auto and pause < 0:

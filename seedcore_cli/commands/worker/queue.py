@@ -206,8 +206,8 @@ def queue(
         until_empty=until_empty,
         timeout_s=cli.timeout_s,
         max_tasks=max_tasks,
-        types=_words(types),
-        domains=_words(domains),
+        types=words(types),
+        domains=words(domains),
         exit_on_db_loss=exit_on_db_loss,
         exit_on_epoch_change=exit_on_epoch_change,
         startup_timeout_s=startup_timeout,
@@ -242,6 +242,7 @@ def _run(settings: Settings, options: Options, log_level: str) -> tuple[dict[str
     return ended.summary, ended.exit_code
 
 
-def _words(given: list[str] | None) -> tuple[str, ...]:
+def words(given: list[str] | None) -> tuple[str, ...]:
+    """Return the words of an option that may be repeated, or hold several with commas between."""
     words = [word.strip() for text in given or () for word in text.split(",")]
     return tuple(word for word in words if word)

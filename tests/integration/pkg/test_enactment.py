@@ -171,3 +171,14 @@ def test_tasks_that_call_for_tasks_come_to_an_end(conn: Conn, enactor: Enactor) 
     activate(conn, policy(rule("always", emits=("a",))))
     deep = claimed(conn, pkg={"depth": SETTINGS.max_plan_depth})
     assert "plan_too_deep" in (enactor.decide([deep])[0].error or "")
+
+
+def test_evaluations_are_forgotten_when_they_are_old_enough(conn: Conn, enactor: Enactor) -> None:
+    activate(conn, HOT)
+    enactor.decide([claimed(conn), claimed(conn)])
+    conn.execute(
+        "UPDATE pkg_evaluations SET created_at = now() - interval '31 days'"
+        " WHERE id = (SELECT min(id) FROM pkg_evaluations)"
+    )
+    assert [enactor.forget(), enactor.forget()] == [1, 0]
+    assert len(rows(conn, "SELECT FROM pkg_evaluations")) == 1
