@@ -168,6 +168,7 @@ OTHERS = {
     # Explained by what is put together from a table's name.
     *(f"idx_{table}_rev" for _, table, _, _, _ in EDGES),
     *(f"idx_graph_embeddings_{name}_emb" for name in ("128", "1024_task", "1024_world")),
+    "ix_tasks_age_keyed",
     "ix_tasks_claim_queue",
 }
 """Explained by test_graph, and test_claim, which names more indexes than it explains."""
@@ -204,6 +205,9 @@ EXEMPT = {
     "pk_energy_balance": "one balance per scope, which the program names",
     "pk_queue_controls": "one control per domain of a lane; a table of a few rows",
     "pk_queue_turns": "one turn per lane and kind; a table of a few rows",
+    "ix_task_key_holds_key": "the few tasks that ended elsewhere while their tools run on",
+    "pk_task_key_holds": "one row per such task, which its worker names",
+    "queue_changes_pkey": "changes are listed in the order of their numbers",
     "pk_queue_waiters": "one row per waiting worker; a table of a few rows",
     "pk_task_waits": "one row per task with very many dependencies, which the engine names",
     **{f"{table}_pkey": reason for reason, tables in KEYS.items() for table in tables},

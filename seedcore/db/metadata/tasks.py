@@ -283,8 +283,8 @@ queue_changes = sa.Table(
     column("lane", sa.Text(), null=True),
     column("domain", sa.Text(), null=True),
     column("schedule", sa.Text(), null=True),
-    column("before", JSONB, null=True),
-    column("after", JSONB, null=True),
+    column("before", JSONB(), null=True),
+    column("after", JSONB(), null=True),
     column("actor", sa.Text()),
     column("reason", sa.Text(), null=True),
 )

@@ -60,8 +60,8 @@ def test_a_floor_for_each_priority_is_asked_for(conn: Conn, count: int) -> None:
     assert refused.value.sqlstate == "SC422"
 
 
-def test_what_comes_back_comes_behind_every_floor(conn: Conn) -> None:
-    """Retried, lapsed, requeued by hand: all are due anew, behind what was claimed."""
+def test_what_is_due_anew_comes_behind_every_floor_and_what_lapsed_where_it_was(conn: Conn) -> None:
+    """Retried and requeued by hand: behind what was claimed. A lapsed one is found by the next scan."""
     for _ in range(3):
         new(conn)
     other, worker = Worker(conn, "other"), Worker(conn)
@@ -72,7 +72,8 @@ def test_what_comes_back_comes_behind_every_floor(conn: Conn) -> None:
     other.fail(failed, retryable=False)
     conn.execute("SELECT tasks_requeue(%s)", [[failed]])
     conn.execute("SELECT tasks_reap_expired()")
-    assert set(ids(worker.claim(9, behind=[last]))) == {retried, lapsed, failed}
+    assert set(ids(worker.claim(9, behind=[last]))) == {retried, failed}
+    assert ids(worker.claim(9)) == [lapsed]
 
 
 def test_what_is_given_back_keeps_its_place(conn: Conn) -> None:
