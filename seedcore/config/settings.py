@@ -204,6 +204,11 @@ class Settings:
         "tools that tasks may call, comma-separated; fact.* grants a whole group",
         project=False,
     )
+    agent_roles: str = setting(
+        "",
+        "file of role profiles in TOML: the tools that each specialization may call; empty = none",
+        project=False,
+    )
     tool_http_allow: str = setting(
         "",
         "hosts that http.request may call, comma-separated; empty = no such tool",
