@@ -19,6 +19,7 @@ from seedcore.capability.registry import CapabilityMonitor, CapabilityRegistry
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.errors import Conflict, SeedcoreError, Unavailable
+from seedcore.pkg import signature
 from seedcore.pkg.enactment import FORGOTTEN_AT_ONCE, Asked, Enactor, Verdict
 from seedcore.task.engine import attentive
 from seedcore.task.exchange import ClaimedTask
@@ -64,6 +65,9 @@ class PolicyDesk:
         owner: Whose leases these are.
         metrics: Counted here: evaluations.
         capabilities: Kept as the served snapshot has them, for whoever grants tools by them.
+
+    Raises:
+        ConfigError: PKG_VERIFY_KEY can't be read, or holds no key.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class PolicyDesk:
         self._capabilities = CapabilityMonitor(known, settings.pkg_env)
         self._is_spelled_well = True
         self._metrics = metrics
+        signature.required_key(settings)  # one that is gone ends the start, and not task by task
         self._must_consent = settings.pkg_mode == "control"
         self._inbox: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._looked = threading.Event()

@@ -362,6 +362,11 @@ class Settings:
     pkg_poll_s: float = setting(
         1.0, "pause between looks whether a policy is active", unit="s", least=0.05, most=60
     )
+    pkg_verify_key: str = setting(
+        "",
+        "file with the key that a snapshot must be signed with before it acts; empty = any may",
+        project=False,
+    )
     pkg_sample: float = setting(
         0.1, "share of evaluations whose input is kept for a replay", least=0, most=1
     )
