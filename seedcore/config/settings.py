@@ -204,6 +204,11 @@ class Settings:
         "tools that tasks may call, comma-separated; fact.* grants a whole group",
         project=False,
     )
+    agent_roles: str = setting(
+        "",
+        "file of role profiles in TOML: the tools that each specialization may call; empty = none",
+        project=False,
+    )
     tool_http_allow: str = setting(
         "",
         "hosts that http.request may call, comma-separated; empty = no such tool",
@@ -366,6 +371,11 @@ class Settings:
     )
     pkg_poll_s: float = setting(
         1.0, "pause between looks whether a policy is active", unit="s", least=0.05, most=60
+    )
+    pkg_verify_key: str = setting(
+        "",
+        "file with the key that a snapshot must be signed with before it acts; empty = any may",
+        project=False,
     )
     pkg_sample: float = setting(
         0.1, "share of evaluations whose input is kept for a replay", least=0, most=1
