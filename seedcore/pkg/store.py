@@ -16,6 +16,7 @@ from seedcore.db.errors import translated
 from seedcore.db.rows import Row, fetch, fetch_one
 from seedcore.db.sql import Queries
 from seedcore.errors import CheckFailed, Duplicate, NotFound
+from seedcore.pkg import signature as signatures
 from seedcore.pkg.building import collector_paused
 from seedcore.pkg.canonical import checksum, emission_params, rule_hash
 from seedcore.pkg.model import (
@@ -39,7 +40,7 @@ from seedcore.pkg.model import (
 )
 
 __all__ = [
-    "Row", "fetch", "fetch_one", "find", "get", "insert", "load", "load_artifact", "queries", "snapshot",
+    "Row", "fetch", "fetch_one", "find", "get", "insert", "load", "load_artifact", "load_signed", "queries", "snapshot",
 ]  # fmt: skip
 
 queries = Queries("seedcore.pkg")
@@ -224,6 +225,18 @@ def load(conn: psycopg.Connection[Any], snapshot_id: int, *, verify: bool = True
         if verify and policy.snapshot is not None:
             _verify(policy, policy.snapshot)
     return policy
+
+
+def load_signed(conn: psycopg.Connection[Any], snapshot_id: int, key: bytes | None) -> Policy:
+    """Read a snapshot that is about to act: verified, and signed where a key is given.
+
+    Raises:
+        NotFound: There is none of that id.
+        CheckFailed: What is stored is not what was stored, or it lacks the signature.
+    """
+    if key is not None:
+        signatures.check(get(conn, snapshot_id), key)
+    return load(conn, snapshot_id)
 
 
 def _read(conn: psycopg.Connection[Any], row: Snapshot) -> Policy:

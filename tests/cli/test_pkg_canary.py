@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from seedcore.config.settings import Settings
+from seedcore.pkg.enactment import Asked, Enactor
 from tests.cli.conftest import Invoke
 from tests.cli.test_pkg import green, house, stored  # noqa: F401 # a fixture
 
@@ -191,3 +193,67 @@ def test_devices_say_what_they_run(cli: Invoke, conn: Conn, versions: dict[str, 
     assert cli("pkg", "coverage", "--target", "edge:dor", "--min", 0.6).code == 4
     known = {d["device_id"]: d["known"] for d in cli("pkg", "devices", "list", "-o", "json").json}
     assert known == {"door-0": True, "door-1": True, "door-2": False}
+
+
+def test_only_what_is_signed_acts_where_a_key_is_set(
+    cli: Invoke,
+    conn: Conn,
+    house: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key, other = tmp_path / "key", tmp_path / "other"
+    key.write_text("0123456789abcdef")
+    other.write_text("fedcba9876543210")
+    signed: dict[str, tuple[str, ...]] = {
+        "v1": (),
+        "v2": ("--sign", str(other)),
+        "v3": ("--sign", str(key)),
+    }
+    ids = {name: stored(cli, house, name, *more)["id"] for name, more in signed.items()}
+    for snapshot_id in ids.values():
+        green(conn, snapshot_id)
+    assert cli("pkg", "promote", "v1", "--yes").code == 0
+
+    def state() -> list[Any]:
+        return conn.execute(
+            "SELECT (SELECT array_agg(version) FROM pkg_snapshots WHERE is_active) AS active,"
+            " (SELECT count(*) FROM pkg_promotions) AS promotions,"
+            " (SELECT count(*) FROM pkg_rollout_events) AS events,"
+            " (SELECT count(*) FROM pkg_rollout_plans) AS plans"
+        ).fetchall()
+
+    monkeypatch.setenv("PKG_VERIFY_KEY", str(key))
+    before = state()
+    for name, code in (("v1", "pkg.unsigned"), ("v2", "pkg.bad_signature")):
+        for words in (
+            ("promote", name, "--force", "--reason", "now", "--yes"),
+            ("promote", name, "--dry-run"),
+            ("canary", "start", name, "--target", "router", "--yes"),
+        ):
+            refused = cli("pkg", *words, "-o", "json")
+            assert (refused.code, refused.error["code"]) == (3, code)
+    assert state() == before
+    assert cli("pkg", "promote", "v3", "--yes").code == 0
+    before = state()
+    back = cli("pkg", "rollback", "--yes", "-o", "json")
+    assert (back.code, back.error["code"], state()) == (3, "pkg.unsigned", before)
+    # A worker does not believe who makes one active past the commands.
+    worker = Settings(pkg_verify_key=str(key))
+    conn.execute("UPDATE pkg_snapshots SET is_active = false WHERE is_active")
+    conn.execute("UPDATE pkg_snapshots SET is_active = true WHERE version = 'v2'")
+    task = conn.execute("SELECT id::text FROM task_submit('any')").fetchone()
+    assert task is not None
+    asked = Asked(
+        id=task["id"], attempts=1, type="any", domain=None, description=None, priority=0,
+        drift_score=0.0, params={},
+    )  # fmt: skip
+    enactor = Enactor(worker, "me", conn)
+    (verdict,) = enactor.decide([asked])
+    enactor.close()
+    assert verdict.error is not None
+    assert verdict.error.startswith("pkg.bad_signature")
+    for broken in ("short", None):
+        key.write_text(broken) if broken else key.unlink()
+        lost = cli("pkg", "promote", "v3", "--yes", "-o", "json")
+        assert (lost.code, lost.error["code"]) == (78, "pkg.verify_key")

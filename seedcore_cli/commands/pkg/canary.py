@@ -105,10 +105,10 @@ def start(
       seedcore pkg canary start v2 --target router --steps 5,25,50,100 --pause 10m --yes
       seedcore pkg canary start v2 --target router --auto --gate 'deny_rate_delta<0.02,p95_ms<15,errors=0' --yes
 
-    Exit codes: 2 bad steps or gates; 3 its content is not what was stored; 4 there is no such snapshot;
-    5 a canary is under way there, or it is not validated; 10 not confirmed.
+    Exit codes: 2 bad steps or gates; 3 its content is not what was stored, or it lacks the signature that
+    PKG_VERIFY_KEY asks for; 4 there is no such snapshot; 5 a canary is under way there, or it is not validated; 10 not confirmed.
     """
-    from seedcore.pkg import canary
+    from seedcore.pkg import canary, signature
     from seedcore.pkg.gate import parse_gates, parse_steps
 
     plan = canary.Plan(
@@ -128,7 +128,15 @@ def start(
             summary = f"serve {found.version} to {plan.steps[0]} % of {lane}"
             cli.confirm(level=1, summary=summary, yes=yes)
         row = canary.start(
-            conn, found, lane, plan, actor=cli.actor, reason=reason, force=force, dry_run=dry_run
+            conn,
+            found,
+            lane,
+            plan,
+            actor=cli.actor,
+            reason=reason,
+            force=force,
+            key=signature.required_key(cli.settings),
+            dry_run=dry_run,
         )
     cli.printer.one(row, CANARIES)
     if not dry_run:
