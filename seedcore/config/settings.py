@@ -235,6 +235,16 @@ class Settings:
         "encoder of graph nodes: graph-mean, or a fitted one; default = the one that serves",
     )
     graph_embedding_default_label: str = setting("default", "label of vectors of graph nodes")
+    task_embed_label: str = setting("task.primary", "label of vectors of tasks' texts")
+    task_embed_backfill_interval_s: float = setting(
+        120.0,
+        "pause between looks of a graph worker for tasks without a vector of their text; 0 = never",
+        unit="s",
+        least=0,
+    )
+    task_embed_backfill_batch: int = setting(
+        250, "vectors that one such look makes due", least=1, most=100_000
+    )
     graph_embed_timeout_s: float = setting(
         600.0, "time-out of one call of an encoder by the graph worker", unit="s", least=0.1
     )

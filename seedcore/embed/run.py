@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -206,8 +206,10 @@ def embed_due(
     outcome = Outcome(source.kind, choice.stored.identity.model)
     parameters = {"space": source.space, "owner": owner, "limit": limit, "lease_s": lease_s}
     batch = fetch(conn, queries.claim_due, parameters)
-    if batch:
-        _embed(conn, choice, source, batch, outcome, again=False, owner=owner)
+    for label in sorted({row["label"] for row in batch}):
+        rows = [row for row in batch if row["label"] == label]
+        labelled = replace(source, label=label)
+        _embed(conn, choice, labelled, rows, outcome, again=False, owner=owner)
     outcome.seconds = round(time.perf_counter() - begun, 3)
     return outcome
 

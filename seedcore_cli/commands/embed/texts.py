@@ -107,6 +107,7 @@ def facts(
     encoder: Encoder = None,
     batch: Batch = 256,
     limit: NoLimit = None,
+    enqueue: Enqueue = False,
     dry_run: DryRun = False,
 ) -> None:
     """Embed the texts of facts: what lacks a vector, and what has the vector of an older text.
@@ -118,6 +119,9 @@ def facts(
     from seedcore.embed.run import FACTS
 
     _check_dim(dim)
+    if enqueue:
+        _enqueue(cli, FACTS, ids, encoder, limit, dry_run=dry_run)
+        return
     _run(cli, FACTS, _wanted(missing, stale, all_, batch, limit, dry_run), ids, encoder)
 
 
