@@ -1,5 +1,5 @@
 -- encoders --
--- Every encoder with the number of its vectors.
+-- Every encoder with the number of its vectors. What came without naming its encoder is "unspecified".
 SELECT e.encoder_id, e.model, e.name, e.version, e.kind, e.dim, e.native_dim, e.state, e.digest,
        octet_length(e.weights) AS weights_bytes, v.vectors, e.created_at
   FROM encoder AS e
@@ -8,6 +8,7 @@ SELECT e.encoder_id, e.model, e.name, e.version, e.kind, e.dim, e.native_dim, e.
               WHEN 128 THEN (SELECT count(*) FROM graph_embeddings_128 AS g WHERE g.encoder_id = e.encoder_id)
               ELSE (SELECT count(*) FROM graph_embeddings_1024 AS g WHERE g.encoder_id = e.encoder_id)
               END AS vectors) AS v
+ WHERE e.name <> 'unspecified' OR v.vectors > 0
  ORDER BY e.kind, e.encoder_id
 
 -- find_encoder --

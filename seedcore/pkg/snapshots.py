@@ -121,9 +121,11 @@ def create(
         Duplicate: The environment has that version.
         CheckFailed: Its Rego does not compile, or its pack is no module.
     """
-    if not version.strip() or version != version.strip() or len(version) > _MAX_VERSION_CHARS:
+    # A line break in a version would break the lines of everything that names it.
+    is_name = 0 < len(version) <= _MAX_VERSION_CHARS and version.isprintable()
+    if not is_name or version != version.strip():
         raise UsageError(
-            f"a version is 1 to {_MAX_VERSION_CHARS} characters, without space around it",
+            f"a version is 1 to {_MAX_VERSION_CHARS} printable characters, without space around it",
             code="pkg.bad_version",
         )
     for what, given, said in (

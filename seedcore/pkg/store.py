@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, LiteralString
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -45,6 +45,7 @@ __all__ = [
 
 queries = Queries("seedcore.pkg")
 
+_Made = TypeVar("_Made")
 _TYPES = {type_.value: type_ for type_ in ConditionType}
 _OPERATORS = {operator.value: operator for operator in Operator}
 _RELATIONS = {relation.value: relation for relation in Relation}
@@ -241,23 +242,20 @@ def load_signed(conn: psycopg.Connection[Any], snapshot_id: int, key: bytes | No
 
 def _read(conn: psycopg.Connection[Any], row: Snapshot) -> Policy:
     snapshot_id = row.id
-    conditions: defaultdict[str, list[Condition]] = defaultdict(list)
-    for rule_id, type_, key, operator, value, predicate, object_, place in _tuples(
-        conn, queries.load_conditions, snapshot_id
-    ):
-        known = conditions[rule_id]
-        known.append(
-            Condition(_TYPES[type_], key, _OPERATORS[operator], value, predicate, object_, place)
-        )
-    emissions: defaultdict[str, list[Emission]] = defaultdict(list)
-    for rule_id, name, relation, params, place in _tuples(
-        conn, queries.load_emissions, snapshot_id
-    ):
-        source = None
-        if params is not None and _GATE_SOURCE in params:
-            source = params.pop(_GATE_SOURCE)
-            params = params or None
-        emissions[rule_id].append(Emission(name, _RELATIONS[relation], params, source, place))
+    subtasks = tuple(
+        SubtaskType(name, params, id_)
+        for id_, name, params in _tuples(conn, queries.load_subtasks, snapshot_id)
+    )
+    names = {subtask.id: subtask.name for subtask in subtasks}
+    # Rules are much alike: equal conditions, and equal emissions, are one object each. What is made of
+    # them, here for the checksum and in an engine, is then made once too.
+    conditions = _by_rule(_tuples(conn, queries.load_conditions, snapshot_id), _condition)
+
+    def emission(type_: UUID, relation: str, text: str | None, place: int) -> Emission:
+        # One of another snapshot is no name of ours: the checksum will tell.
+        return _emission(names.get(type_, str(type_)), relation, text, place)
+
+    emissions = _by_rule(_tuples(conn, queries.load_emissions, snapshot_id), emission)
     rules = tuple(
         Rule(
             name=name,
@@ -276,10 +274,7 @@ def _read(conn: psycopg.Connection[Any], row: Snapshot) -> Policy:
         )
     )
     return Policy(
-        subtasks=tuple(
-            SubtaskType(name, params, id_)
-            for id_, name, params in _tuples(conn, queries.load_subtasks, snapshot_id)
-        ),
+        subtasks=subtasks,
         rules=rules,
         fixtures=tuple(
             Fixture(name, given, expect)
@@ -295,6 +290,36 @@ def _read(conn: psycopg.Connection[Any], row: Snapshot) -> Policy:
         env=row.env,
         snapshot=row,
     )
+
+
+def _by_rule(rows: Iterable[tuple[Any, ...]], make: Callable[..., _Made]) -> dict[str, list[_Made]]:
+    """Return what rows of (rule, …) stand for, by rule and in their order; equal ones are one object."""
+    made: dict[tuple[Any, ...], _Made] = {}
+    found: defaultdict[str, list[_Made]] = defaultdict(list)
+    for rule_id, *rest in rows:
+        key = tuple(rest)
+        one = made.get(key)
+        if one is None:
+            one = made[key] = make(*key)
+        found[rule_id].append(one)
+    return found
+
+
+def _condition(
+    type_: str, key: str, operator: str, value: str | None, predicate: str | None,
+    object_: str | None, place: int,
+) -> Condition:  # fmt: skip
+    wanted = None if object_ is None else json.loads(object_)
+    return Condition(_TYPES[type_], key, _OPERATORS[operator], value, predicate, wanted, place)
+
+
+def _emission(name: str, relation: str, text: str | None, place: int) -> Emission:
+    params = None if text is None else json.loads(text)
+    source = None
+    if params is not None and _GATE_SOURCE in params:
+        source = params.pop(_GATE_SOURCE)
+        params = params or None
+    return Emission(name, _RELATIONS[relation], params, source, place)
 
 
 def load_artifact(conn: psycopg.Connection[Any], snapshot_id: int, type_: ArtifactType) -> Artifact:

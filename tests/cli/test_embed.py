@@ -128,6 +128,8 @@ BAD = [
     (["search", "pump", "--dim", "384"], 2, "embed.bad_dimension"),
     (["search", "--like", "task:1234567"], 4, "embed.node_not_found"),
     (["search"], 2, "usage.invalid"),
+    (["search", "pump", "--kind", "tsak"], 2, "graph.unknown_node_type"),
+    (["index", "build", "--memory", "2097152"], 2, "usage.arguments"),
     (["tasks", "--dim", "128"], 2, "embed.bad_dimension"),
     (["tasks", "--encoder", "http"], 78, "embed.endpoint_missing"),
     (["tasks", "--id", "0197f3a2"], 4, "task.not_found"),

@@ -48,6 +48,8 @@ def test_a_folder_becomes_a_snapshot_and_comes_back_byte_for_byte(
     row = stored(cli, house, "v1", "--sign", str(key), "--checksum", dry["checksum"])
     assert (row["checksum"], row["rules"], row["fixtures"]) == (dry["checksum"], 3, 4)
     assert cli("pkg", "snapshot", "create", "v1", "--from", house).code == 5
+    for version in ("a\nb", " v9", ""):
+        assert cli("pkg", "snapshot", "create", version, "--from", house).code == 2
     wrong = cli(
         "pkg", "snapshot", "create", "v9", "--from", house, "--checksum", "00", "-o", "json"
     )

@@ -189,6 +189,8 @@ def test_devices_say_what_they_run(cli: Invoke, conn: Conn, versions: dict[str, 
     (row,) = cli("pkg", "coverage", "-o", "json").json
     assert (row["on_version"], row["total"], row["stale"], row["ratio"]) == (1, 2, 1, 0.5)
     assert cli("pkg", "coverage", "--min", 0.6).code == 3
+    assert cli("pkg", "coverage", "--target", "edge:dor").code == 0
+    assert cli("pkg", "coverage", "--target", "edge:dor", "--min", 0.6).code == 4
     known = {d["device_id"]: d["known"] for d in cli("pkg", "devices", "list", "-o", "json").json}
     assert known == {"door-0": True, "door-1": True, "door-2": False}
 
