@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,39 @@ def test_watching_draws_bars_and_ends_with_the_canary(
     assert lines[-1] == "  too slow"
 
 
+class Tags(HTMLParser):
+    """Reads a page, and fails where its tags do not fit into each other or a cell names no column."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        assert tag != "td" or names.get("data-label")
+        assert tag != "th" or names.get("scope")
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def contrast(ink: str, ground: str) -> float:
+    """The contrast of two colours by WCAG 2.2: 4.5 is its least for text."""
+
+    def luminance(color: str) -> float:
+        digits = color[1:] if len(color) == 7 else "".join(digit * 2 for digit in color[1:])
+        parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+        red, green_, blue = (
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green_ + 0.0722 * blue
+
+    lighter, darker = sorted((luminance(ink), luminance(ground)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
 def test_a_page_tells_all_of_a_snapshot_and_runs_nothing(
     cli: Invoke, conn: Conn, versions: dict[str, int]
 ) -> None:
@@ -167,6 +202,13 @@ def test_a_page_tells_all_of_a_snapshot_and_runs_nothing(
         assert (word in page) is (word != "none fires it"), word
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
+    Tags().feed(page)
+    for theme in page.split("prefers-color-scheme:dark"):
+        colors = dict(re.findall(r"--([a-z]+):(#[0-9a-f]{3,6})", theme))
+        for ground in ("bg", "soft"):
+            for ink in ("fg", "dim", "good", "bad", "warn"):
+                ratio = contrast(colors[ink], colors[ground])
+                assert ratio >= 4.5, f"{ink} on {ground}: {ratio:.2f}"
     assert cli("pkg", "report", "v2", "-f", "/nowhere/x.html").code == 2
     assert cli("pkg", "check").code == 0
     conn.execute(
