@@ -51,6 +51,7 @@ class GraphOptions:
 
     Attributes:
         once: End when nothing is due.
+        until_empty: End when nothing is due, delayed or running anywhere in the lane.
         max_tasks: End after so many claims; 0 = no limit.
         timeout_s: Longest time of a bounded run, in seconds; None = no limit.
         domains: Take only tasks of these domains; empty = all.
@@ -60,6 +61,7 @@ class GraphOptions:
     """
 
     once: bool = False
+    until_empty: bool = False
     max_tasks: int = 0
     timeout_s: float | None = None
     domains: tuple[str, ...] = ()
@@ -70,7 +72,7 @@ class GraphOptions:
     @property
     def is_bounded(self) -> bool:
         """Whether the run ends by itself, and so has a summary."""
-        return self.once or self.max_tasks > 0
+        return self.once or self.until_empty or self.max_tasks > 0
 
 
 def run(settings: Settings, options: GraphOptions) -> tuple[dict[str, Any] | None, int]:
@@ -173,13 +175,14 @@ class GraphWorker:
             self._called.clear()
             try:
                 task = await asyncio.to_thread(self._claim)
+                is_over = task is None and await asyncio.to_thread(self._is_over)
             except SeedcoreError as error:
                 await self._lost(error)
                 continue
             self._back()
             if task is not None:
                 is_clean = await self._perform(task)
-            elif self._options.once:
+            elif is_over:
                 break
             else:
                 await self._wait(self._settings.graph_task_poll_interval_s, self._called)
@@ -194,6 +197,11 @@ class GraphWorker:
                 self._lane.declare_waiting(conn)
                 self._declared_at = now
             return self._lane.claim(conn)
+
+    def _is_over(self) -> bool:
+        if self._options.until_empty:
+            return self._use(self._lane.is_drained)
+        return self._options.once
 
     async def _perform(self, task: Claimed) -> bool:
         """Perform one task and store its end; False when the drain deadline cut it off."""

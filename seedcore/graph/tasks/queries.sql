@@ -37,6 +37,13 @@ DELETE FROM queue_waiters WHERE lane = 'graph' AND worker = %(owner)s
 SELECT count(*) AS due FROM tasks
  WHERE status IN ('queued', 'retry') AND type = 'graph' AND coalesce(run_after, created_at) <= now()
 
+-- is_drained --
+-- Whether nothing is due, delayed or running in the lane, as far as this worker may take it.
+SELECT NOT EXISTS (
+       SELECT FROM tasks
+        WHERE status IN ('queued', 'retry', 'running') AND type = 'graph'
+          AND (%(domains)s::text[] IS NULL OR domain = ANY (%(domains)s::text[]))) AS drained
+
 -- existing_nodes --
 SELECT m.node_id, m.node_type, m.ext_table, coalesce(m.ext_uuid::text, m.ext_text_id) AS ext_id
   FROM graph_node_map AS m

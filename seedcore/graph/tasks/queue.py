@@ -107,5 +107,9 @@ class GraphLane:
         """Count the tasks that are due."""
         return fetch(conn, queries.left_over)[0]["due"]
 
+    def is_drained(self, conn: Conn) -> bool:
+        """Whether nothing is due, delayed or running, with whichever worker."""
+        return bool(fetch(conn, queries.is_drained, self._given)[0]["drained"])
+
     def _with(self, task: Claimed) -> dict[str, Any]:
         return {**self._given, "id": task.id, "attempts": task.attempts}

@@ -24,6 +24,13 @@ def graph(
     cli: Cli,
     *,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is due.")] = False,
+    until_empty: Annotated[
+        bool,
+        typer.Option(
+            "--until-empty",
+            help="End when nothing is due, delayed or running; at most --timeout.",
+        ),
+    ] = False,
     max_tasks: Annotated[
         int, typer.Option("--max-tasks", min=0, help="End after so many claims; 0 = no limit.")
     ] = 0,
@@ -101,7 +108,8 @@ def graph(
 
     They embed nodes from their surroundings, look for similar ones, embed texts, or fill the node map:
     embed, rag_query, fact_embed, fact_query, nim_embed, sync_nodes. SIGTERM or Ctrl-C drains; a second
-    one does not wait. With --once or --max-tasks it ends by itself and prints what it did.
+    one does not wait. With --once, --until-empty or --max-tasks it ends by itself and prints what it
+    did.
 
     Examples:
       seedcore worker graph
@@ -111,8 +119,15 @@ def graph(
     longer than --timeout; 69 no database; 75 a new epoch (--exit-on-epoch-change); 78 wrong
     configuration.
     """
-    if cli.timeout_s is not None and not (once or max_tasks):
-        raise UsageError("--timeout bounds a run that ends by itself", hint="add --once")
+    if cli.timeout_s is not None and not (once or until_empty or max_tasks):
+        raise UsageError(
+            "--timeout bounds a run that ends by itself", hint="add --until-empty or --once"
+        )
+    if once and until_empty:
+        raise UsageError(
+            "--once and --until-empty exclude each other",
+            hint="--until-empty also waits for delayed tasks and for those of other workers",
+        )
     from seedcore.telemetry import logs
     from workers.graph import GraphOptions, run
 
@@ -135,6 +150,7 @@ def graph(
     logs.configure(settings.log_level, settings.log_format)
     options = GraphOptions(
         once=once,
+        until_empty=until_empty,
         max_tasks=max_tasks,
         timeout_s=cli.timeout_s,
         domains=tuple(w.strip() for text in domains or () for w in text.split(",") if w.strip()),

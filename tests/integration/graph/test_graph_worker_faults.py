@@ -200,3 +200,21 @@ def counted(conn: Conn) -> int:
     ).fetchone()
     assert row is not None
     return row["n"]
+
+
+def test_a_run_until_empty_waits_for_what_is_delayed(conn: Conn, settings: Settings) -> None:
+    now, later = asked(conn, "sync_nodes"), asked(conn, "sync_nodes", {"strict": True})
+    conn.execute(
+        "UPDATE tasks SET run_after = clock_timestamp() + interval '0.3 s' WHERE id = %s", [later]
+    )
+    quick = dataclasses.replace(settings, graph_task_poll_interval_s=0.02)
+    summary, code = run(quick, GraphOptions(once=True))
+    assert (code, (summary or {})["completed"]) == (0, 1)
+    assert ended(conn, now)["status"] == "completed"
+    summary, code = run(quick, GraphOptions(until_empty=True, timeout_s=20.0))
+    assert (code, (summary or {})["completed"]) == (0, 1)
+    asked(conn, "sync_nodes")
+    conn.execute(
+        "SELECT tasks_claim(p_lane => 'graph', p_owner => 'x', p_limit => 1, p_lease_s => 60)"
+    )
+    assert run(quick, GraphOptions(until_empty=True, timeout_s=0.1))[1] == 6
