@@ -160,6 +160,8 @@ def rag_query(
 
 
 def _filters(words: list[str]) -> dict[str, Any]:
+    from seedcore.graph.model import kind_of
+
     pairs: dict[str, Any] = {}
     tags: list[str] = []
     for word in words:
@@ -170,6 +172,8 @@ def _filters(words: list[str]) -> dict[str, Any]:
                     code="memory.bad_filter",
                     hint=f"keys: {', '.join(_KEYS)}",
                 )
+            if key == "kind":
+                kind_of(value)
             if key == "tag":
                 tags.append(value)
             elif key in pairs:
