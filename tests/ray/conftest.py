@@ -21,6 +21,8 @@ __all__ = ["all_events", "start_worker", "submit", "task"]
 
 _STORE_BYTES = 80 * 1024 * 1024
 """Little above the least that Ray takes."""
+_FOUND_DEAD = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
+"""A node that a test has killed must not be given actors for the next half minute."""
 
 
 class RayCluster:
@@ -78,7 +80,7 @@ def ray_cluster() -> Iterator[RayCluster]:
     cluster = Cluster(
         initialize_head=True,
         connect=False,
-        head_node_args={**_node(), "include_dashboard": False},
+        head_node_args={**_node(), "include_dashboard": False, "_system_config": _FOUND_DEAD},
     )
     try:
         cluster.add_node(**_node())
