@@ -122,7 +122,9 @@ def test_every_operation(
         "nim_task_embed", start_task_ids=[task], start_fact_ids=[fact], start_agent_ids=["a"]
     )
     assert again["value"]["embedded"] == 0
-    assert ask("nim_embed", {"scope": "missing"})["value"]["embedded"] > 0
+    assert ask("nim_embed", {"scope": "missing"})["value"]["embedded"] == 0
+    submit(conn, NewTask(type="query", description="how does paper age", hold=True))
+    assert ask("nim_embed", {"scope": "missing"})["value"]["embedded"] == 1
     synced = ask("sync")["value"]
     assert synced["backfill_task_nodes"] > 0
     assert ask("sync_nodes")["value"]["backfill"]["agent"] == 0
