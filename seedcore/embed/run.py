@@ -255,6 +255,12 @@ def resolve_ids(conn: psycopg.Connection[Any], source: Source, given: Sequence[s
     return list(dict.fromkeys(map(str, found)))
 
 
+def count_of(conn: psycopg.Connection[Any], source: Source) -> int:
+    """Count the rows that a source has in all."""
+    row = fetch(conn, queries.count_rows)[0]
+    return int(row["facts" if source.kind == "facts" else "tasks"])
+
+
 def texts_of(conn: psycopg.Connection[Any], most: int) -> Iterator[str]:
     """Yield the texts of tasks and facts, spread evenly over the ids if there are more than wanted."""
     statements: list[tuple[Source, LiteralString]] = [
@@ -298,8 +304,7 @@ def _batches(
         "again": wanted.again,
         "after": _FIRST_ID,
     }
-    counted = fetch(conn, queries.count_rows)[0]["facts" if source.kind == "facts" else "tasks"]
-    total = counted if wanted.ids is None else len(wanted.ids)
+    total = count_of(conn, source) if wanted.ids is None else len(wanted.ids)
     seen = given = 0
     window: Row
     while True:

@@ -230,6 +230,7 @@ def source_tar(conn: psycopg.Connection[Any], found: Snapshot) -> bytes:
         NotFound: It was not made from a folder.
         CheckFailed: What is stored is corrupt.
     """
+    store.load(conn, found.id)  # a sound file beside rules that were changed would hide that
     return store.load_artifact(conn, found.id, ArtifactType.SOURCE_TAR).content
 
 

@@ -185,6 +185,14 @@ def test_promotions_are_gated_expected_recorded_and_taken_back(
     kept = cli("pkg", "snapshot", "delete", "v1", "--confirm", "v1", "-o", "json")
     assert (kept.code, kept.error["code"]) == (5, "pkg.snapshot_in_use")
     assert cli("pkg", "snapshot", "delete", "v2", "--confirm", "v2").code == 5
+    snapshot = cli("pkg", "snapshot", "show", "v1", "-o", "json").json
+    change = "UPDATE pkg_snapshots SET checksum = %s WHERE version = 'v1'"
+    conn.execute(change, ["0" * 64])
+    for words in (["rollback", "--yes"], ["snapshot", "export", "v1", "-f", "v1.tar"]):
+        damaged = cli("pkg", *words, "-o", "json")
+        assert (damaged.code, damaged.error["code"]) == (3, "pkg.checksum_mismatch")
+    assert _active(conn) == ["v2"]
+    conn.execute(change, [snapshot["checksum"]])
     back = cli("pkg", "rollback", "--yes", "--reason", "worse", "-o", "json").json
     assert (back["action"], back["to_version"], _active(conn)) == ("rollback", "v1", ["v1"])
     assert cli("pkg", "rollback", "--yes").code == 4

@@ -108,8 +108,8 @@ def rollback(
       seedcore pkg rollback --env prod --reason "v2 denies everything" --yes
       seedcore pkg rollback --env prod --to v1 --dry-run
 
-    Exit codes: 3 it lacks the signature that PKG_VERIFY_KEY asks for; 4 there is nothing to go back to; 5 another version is active, or it is active already;
-    10 not confirmed.
+    Exit codes: 3 its content is not what was stored, or lacks the signature that PKG_VERIFY_KEY asks for;
+    4 there is nothing to go back to; 5 another version is active, or it is active already; 10 not confirmed.
     """
     from seedcore.pkg import model, promotion, signature
 
