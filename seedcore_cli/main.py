@@ -85,6 +85,8 @@ def _as_known(error: BaseException) -> Any:
         return WaitTimeout("the time of --timeout has passed", code="cli.timeout")
     if isinstance(error, Abort):
         return SeedcoreError("aborted", code="cli.aborted")
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return _undecodable(error)
     if isinstance(error, MemoryError):
         return SeedcoreError("out of memory", code="cli.out_of_memory")
     if isinstance(error, OSError) and _is_about_stdout(error):
@@ -98,6 +100,17 @@ def _as_known(error: BaseException) -> Any:
         else f"unexpected {type(error).__name__}",
         code="cli.unexpected",
         hint="run it again with --debug and report what it prints",
+    )
+
+
+def _undecodable(error: UnicodeEncodeError) -> SeedcoreError:
+    """Return the error of an argument whose bytes are no UTF-8: Python keeps them as lone surrogates."""
+    from seedcore.errors import UsageError
+
+    return UsageError(
+        f"{error.object[:60]!a} is not UTF-8 (character {error.start + 1})",
+        code="usage.not_utf8",
+        hint="give text in UTF-8",
     )
 
 

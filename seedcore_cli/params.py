@@ -32,11 +32,12 @@ def parse_time(text: str) -> datetime:
         return datetime.now(UTC)
     try:
         moment = datetime.fromisoformat(word)
-    except ValueError:
+        # An offset can lead out of the years 1 to 9999.
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(
             f"{text!r} is not a time; write 2031-05-17T09:30:00Z or 2031-05-17."
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def parse_past(text: str) -> datetime:

@@ -9,6 +9,7 @@ from seedcore.agent.hosted import HostedExecutor
 from seedcore.agent.placing import AgentSpec, make
 from seedcore.agent.registry import ToolRegistry
 from seedcore.agent.reporting import ReportDesk
+from seedcore.capability.registry import CapabilityRegistry
 from seedcore.config.settings import Settings
 
 
@@ -20,6 +21,7 @@ class Agents:
         settings: Limits, grants, database.
         tools: The tools that they share.
         all_draining: Called, in another thread, when the last of them was asked to drain.
+        capabilities: Those of the snapshot that is served.
 
     Raises:
         UsageError: An id can't be one.
@@ -33,11 +35,19 @@ class Agents:
         tools: ToolRegistry,
         *,
         all_draining: Callable[[], None],
+        capabilities: CapabilityRegistry | None = None,
     ) -> None:
         self._tools = tools
         self._all_draining = all_draining
         self._agents = [
-            make(spec, settings, tools=tools, on_drain=self._asked_to_drain) for spec in specs
+            make(
+                spec,
+                settings,
+                tools=tools,
+                on_drain=self._asked_to_drain,
+                capabilities=capabilities,
+            )
+            for spec in specs
         ]
 
     def executor(self, desk: ReportDesk) -> HostedExecutor:

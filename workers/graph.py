@@ -26,6 +26,7 @@ from seedcore.registry.port import Instance
 from seedcore.registry.registered import instance_of
 from seedcore.telemetry import logs
 from workers.graph_attempt import Attempt, Ended
+from workers.graph_backfill import Backfill
 from workers.graph_metrics import GraphMetrics
 from workers.health import HealthServer
 from workers.link import backoff_s, blames_data
@@ -144,6 +145,9 @@ class GraphWorker:
                 channel = self._settings.tasks_notify_channel
                 listener = Listener(self._conninfo, channel, self._called.set, lane="graph")
                 helpers.append(asyncio.create_task(listener.run()))
+            if self._settings.task_embed_backfill_interval_s and not self._options.is_bounded:
+                backfill = Backfill(self._pool, self._settings, self._name)
+                helpers.append(asyncio.create_task(backfill.run()))
             self._instance.alive()
             self._metrics.up.set(1)
             log.info("Worker started", extra={"event": "worker.started", "health": health.address})

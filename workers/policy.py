@@ -15,9 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from seedcore.capability.registry import CapabilityMonitor, CapabilityRegistry
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
-from seedcore.errors import SeedcoreError, Unavailable
+from seedcore.errors import Conflict, SeedcoreError, Unavailable
+from seedcore.pkg import signature
 from seedcore.pkg.enactment import FORGOTTEN_AT_ONCE, Asked, Enactor, Verdict
 from seedcore.task.engine import attentive
 from seedcore.task.exchange import ClaimedTask
@@ -62,15 +64,28 @@ class PolicyDesk:
         conninfo: Returns where the database is.
         owner: Whose leases these are.
         metrics: Counted here: evaluations.
+        capabilities: Kept as the served snapshot has them, for whoever grants tools by them.
+
+    Raises:
+        ConfigError: PKG_VERIFY_KEY can't be read, or holds no key.
     """
 
     def __init__(
-        self, settings: Settings, conninfo: Callable[[], str], owner: str, metrics: Metrics
+        self,
+        settings: Settings,
+        conninfo: Callable[[], str],
+        owner: str,
+        metrics: Metrics,
+        capabilities: CapabilityRegistry | None = None,
     ) -> None:
         self._settings = settings
         self._conninfo = conninfo
         self._owner = owner
+        known = CapabilityRegistry() if capabilities is None else capabilities
+        self._capabilities = CapabilityMonitor(known, settings.pkg_env)
+        self._is_spelled_well = True
         self._metrics = metrics
+        signature.required_key(settings)  # one that is gone ends the start, and not task by task
         self._must_consent = settings.pkg_mode == "control"
         self._inbox: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._looked = threading.Event()
@@ -134,6 +149,8 @@ class PolicyDesk:
                     self._answer(batch, enactor.decide([one.asked for one in batch]))
                 if time.monotonic() >= next_look:
                     self._active = enactor.is_active()
+                    if self._active:
+                        self._learn_capabilities()
                     next_look = time.monotonic() + self._settings.pkg_poll_s
                     self._looked.set()
                 if not batch and time.monotonic() >= next_sweep:
@@ -181,6 +198,20 @@ class PolicyDesk:
             self._enactor.use(self._connection)
         assert self._enactor is not None  # noqa: S101 - made with the first connection
         return self._enactor
+
+    def _learn_capabilities(self) -> None:
+        """Keep the capabilities as the served snapshot has them."""
+        try:
+            self._capabilities.look(self._connection)
+            self._is_spelled_well = True
+        except Conflict as error:
+            # What was known stays, and is that of another snapshot: it widens nobody's role.
+            if self._is_spelled_well:
+                log.warning(
+                    "Capabilities contradict each other",
+                    extra={"event": "pkg.capabilities", "error": error.message},
+                )
+            self._is_spelled_well = False
 
     def _answer(self, batch: Sequence[_Waiting], verdicts: Sequence[Verdict]) -> None:
         def settle() -> None:

@@ -22,6 +22,7 @@ from uuid import UUID
 from seedcore.agent.executor import Executor, TaskExecutor
 from seedcore.agent.registry import load as load_tools
 from seedcore.agent.reporting import ReportDesk
+from seedcore.capability.registry import CapabilityRegistry
 from seedcore.config.settings import Settings
 from seedcore.db.connection import connect
 from seedcore.db.whereabouts import Whereabouts
@@ -227,8 +228,12 @@ class QueueWorker:
         desk = ReportDesk(
             self._conninfo, owner.id, checkpoint_max_bytes=settings.checkpoint_max_bytes
         )
+        capabilities = CapabilityRegistry()
         executor = self._executor(
-            desk, runtime, has_hosts=lambda yes: (gate.lift if yes else gate.close)(Veto.NO_HOST)
+            desk,
+            runtime,
+            capabilities,
+            has_hosts=lambda yes: (gate.lift if yes else gate.close)(Veto.NO_HOST),
         )
         metrics.watch_calls(executor.calls)
         completer = Completer(
@@ -241,7 +246,7 @@ class QueueWorker:
             is_idle=lambda: runner.is_idle,
             has_ready=lambda: bool(runner.ready),
         )
-        policy = PolicyDesk(settings, self._conninfo, owner.id, metrics)
+        policy = PolicyDesk(settings, self._conninfo, owner.id, metrics, capabilities)
         runner = Runner(
             executor,
             settings,
@@ -296,7 +301,12 @@ class QueueWorker:
         return parts, listener
 
     def _executor(
-        self, desk: ReportDesk, runtime: Runtime | None, *, has_hosts: Callable[[bool], None]
+        self,
+        desk: ReportDesk,
+        runtime: Runtime | None,
+        capabilities: CapabilityRegistry,
+        *,
+        has_hosts: Callable[[bool], None],
     ) -> TaskExecutor:
         if runtime is not None:
             from seedcore.agent.cluster.executor import ClusterExecutor
@@ -314,12 +324,13 @@ class QueueWorker:
             return AgentsExecutor(self._settings, self._owner.id, changed=has_hosts)
         tools = load_tools(self._settings)
         if not self._options.agents:
-            return Executor(tools, self._settings, desk=desk)
+            return Executor(tools, self._settings, desk=desk, capabilities=capabilities)
         self._agents = Agents(
             self._options.agents,
             self._settings,
             tools,
             all_draining=lambda: self._ask_to_stop("asked to drain"),
+            capabilities=capabilities,
         )
         return self._agents.executor(desk)
 

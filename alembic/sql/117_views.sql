@@ -60,8 +60,9 @@ JOIN encoder AS c ON c.encoder_id = e.encoder_id AND c.state = 'serving'
 JOIN graph_node_map AS n ON n.node_id = e.node_id AND n.node_type = 'task' AND n.ext_table = 'tasks'
 JOIN tasks AS t ON t.id = n.ext_uuid
 CROSS JOIN LATERAL (SELECT task_content_sha256(t.description, t.type, t.params) AS sha256) AS h
-WHERE e.label = 'task.primary' AND e.content_sha256 IS DISTINCT FROM h.sha256;
-COMMENT ON VIEW task_embeddings_stale_128 IS '128-d vectors of tasks whose text is another one now';
+-- Those that the graph encoder made of a task and what surrounds it have no hash of its text.
+WHERE e.label = 'task.primary' AND e.content_sha256 <> h.sha256;
+COMMENT ON VIEW task_embeddings_stale_128 IS '128-d vectors of tasks'' texts whose text is another one now; none of those that stand for a surrounding';
 
 CREATE VIEW task_embeddings_stale_1024 AS
 SELECT t.id AS task_id, e.node_id, e.label, e.content_sha256 AS stored_sha256, h.sha256 AS current_sha256

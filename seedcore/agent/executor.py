@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from uuid import uuid4
 
 from seedcore.agent import envelope
-from seedcore.agent.access import Grants, check_capability
+from seedcore.agent.access import Grants, Permissions
 from seedcore.agent.attempt import (
     Attempt,
     ClaimedTask,
@@ -25,11 +25,17 @@ from seedcore.agent.completion import Settling
 from seedcore.agent.context import Flag
 from seedcore.agent.definition import NAME_MAX
 from seedcore.agent.failure import Failure
+from seedcore.agent.naming import GENERALIST
 from seedcore.agent.registry import AnyTool, ToolRegistry
 from seedcore.agent.reporting import ReportDesk
 from seedcore.agent.submitter import PooledSubmitter
 from seedcore.agent.threads import ToolThreads
+from seedcore.capability import roles
 from seedcore.config.settings import Settings
+
+if TYPE_CHECKING:
+    from seedcore.capability.model import RoleProfile
+    from seedcore.capability.registry import CapabilityRegistry
 
 __all__ = [
     "AdHocTask",
@@ -126,11 +132,15 @@ class Executor:
         settings: Limits: threads, sizes, times, grants.
         desk: Takes what tools report while they run. Default: nobody does. Closed with the executor.
         runs_in: The agent that calls the tools, if one does.
-        allowed_tools: Patterns of the tools that its role may call, of those that the settings grant.
-            Default: all of them.
+        allowed_tools: Patterns of the tools that the agent may call, of those that its role and the
+            settings grant. Default: all of them.
+        specialization: The agent's; without agents everybody is a generalist.
+        role: The profile of that specialization. Default: as AGENT_ROLES has it.
+        capabilities: Those of the snapshot that is served, for tasks that policy called for.
 
     Raises:
-        ConfigError: DEFAULT_ALLOWED_TOOLS or `allowed_tools` holds something that is no pattern.
+        ConfigError: DEFAULT_ALLOWED_TOOLS, the role or `allowed_tools` holds something that is no
+            pattern, or AGENT_ROLES can't be read.
     """
 
     def __init__(
@@ -141,6 +151,9 @@ class Executor:
         desk: ReportDesk | None = None,
         runs_in: envelope.RunsIn | None = None,
         allowed_tools: str | None = None,
+        specialization: str = GENERALIST,
+        role: RoleProfile | None = None,
+        capabilities: CapabilityRegistry | None = None,
     ) -> None:
         self.registry = registry
         self.settings = settings
@@ -149,15 +162,27 @@ class Executor:
         self._threads = ToolThreads(settings.tool_threads)
         self._submitter = PooledSubmitter(settings)
         self._desk = desk
-        grants = Grants.parse(settings.default_allowed_tools)
-        self._role = None if allowed_tools is None else Grants.parse(allowed_tools)
         self._runs_in = runs_in
+        self._permissions = Permissions(
+            roles.load(settings).profile(specialization) if role is None else role,
+            specialization,
+            Grants.parse(settings.default_allowed_tools),
+            own=None if allowed_tools is None else Grants.parse(allowed_tools),
+            holder="this role" if runs_in is None else runs_in.agent_id,
+            capabilities=capabilities,
+        )
         self.granted = frozenset(
-            tool.name
-            for tool in registry
-            if grants.allows(tool.name) and (self._role is None or self._role.allows(tool.name))
+            tool.name for tool in registry if self._permissions.allows(tool.name)
         )
         """Names of the tools that may be called here."""
+
+    def granted_for(self, params: Mapping[str, Any]) -> frozenset[str]:
+        """Return the names of the tools that may be called here for a task."""
+        if not self._permissions.widens(params):
+            return self.granted
+        return frozenset(
+            tool.name for tool in self.registry if self._permissions.allows(tool.name, params)
+        )
 
     @property
     def threads_abandoned(self) -> int:
@@ -256,7 +281,7 @@ class Executor:
         outcome = "ok"
         try:
             tool = self._resolve(request.name)
-            check_capability(around.params, request.name)
+            self._permissions.check(request.name, around.params)
             kwargs = check_arguments(tool, request.args)
             if attempt.reuse(index, request):
                 outcome = "reused"
@@ -283,18 +308,7 @@ class Executor:
                 f"there is no tool {envelope.storable(name)!r} in this process;"
                 f" {self.registry.suggestion(name)}",
             )
-        if name not in self.granted:
-            raise Failure(
-                "not_permitted", f"{name} is not among the tools granted {self._by(name)}"
-            )
         return tool
-
-    def _by(self, name: str) -> str:
-        """Say whose grant a tool lacks."""
-        if self._role is not None and not self._role.allows(name):
-            agent = self._runs_in.agent_id if self._runs_in is not None else "this role"
-            return f"to {agent} (its tools are {', '.join(self._role.patterns) or 'none'})"
-        return f"here (DEFAULT_ALLOWED_TOOLS={self.settings.default_allowed_tools})"
 
     def _requests(self, task: ClaimedTask) -> list[Request]:
         """Find out what the task asks for."""

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seedcore.agent import envelope, selection
@@ -69,7 +69,7 @@ class HostedExecutor:
         left_running: Callable[[asyncio.Future[Any]], None] | None = None,
     ) -> Outcome:
         """Run one attempt in the agent that suits best; see `Executor.run`."""
-        agent = self._chosen(Wanted.of(task.params))
+        agent = self._chosen(Wanted.of(task.params), task.params)
         if agent is None:
             return no_candidate(task, len(self.agents))
         return await agent.run(
@@ -82,8 +82,11 @@ class HostedExecutor:
             left_running=left_running,
         )
 
-    def _chosen(self, wanted: Wanted) -> RayAgent | None:
-        agents = [Candidate.of(agent.get_heartbeat()) for agent in self.agents.values()]
+    def _chosen(self, wanted: Wanted, params: Mapping[str, Any]) -> RayAgent | None:
+        agents = [
+            dataclasses.replace(Candidate.of(agent.get_heartbeat()), tools=agent.tools_for(params))
+            for agent in self.agents.values()
+        ]
         able = selection.eligible(agents, wanted)
         if not able:
             # A task that was claimed before the last of them was asked to drain still runs.

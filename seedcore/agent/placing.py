@@ -6,12 +6,18 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from seedcore.agent.naming import GENERALIST, checked_id
 from seedcore.agent.ray_agent import RayAgent
 from seedcore.agent.registry import ToolRegistry
+from seedcore.capability import roles
 from seedcore.config.settings import Settings
 from seedcore.runtime import Handle, Runtime
+
+if TYPE_CHECKING:
+    from seedcore.capability.model import RoleProfile
+    from seedcore.capability.registry import CapabilityRegistry
 
 CPUS = 0.0
 """An agent mostly waits for its tools; `cpus` of a task's work is the operator's to reserve."""
@@ -26,7 +32,8 @@ class AgentSpec:
         organ_id: Its organ.
         specialization: What it is for.
         capacity: Tasks at the same time.
-        allowed_tools: Patterns of the tools that it may call.
+        allowed_tools: Patterns of the tools that it may call, of its role's.
+        role: The profile of its specialization. Default: as AGENT_ROLES has it where it is placed from.
     """
 
     agent_id: str
@@ -34,6 +41,7 @@ class AgentSpec:
     specialization: str = GENERALIST
     capacity: int | None = None
     allowed_tools: str | None = None
+    role: RoleProfile | None = None
 
     def check(self) -> None:
         """Refuse what can't be an agent.
@@ -58,6 +66,7 @@ def make(
     *,
     tools: ToolRegistry | None = None,
     on_drain: Callable[[], bool] = lambda: False,
+    capabilities: CapabilityRegistry | None = None,
 ) -> RayAgent:
     """Return a new agent in this process, not started.
 
@@ -66,6 +75,7 @@ def make(
         settings: Limits, grants, database.
         tools: Default: the tools of this installation.
         on_drain: As `RayAgent` takes it.
+        capabilities: As `RayAgent` takes them.
 
     Raises:
         UsageError, ConfigError: See `RayAgent`.
@@ -76,6 +86,8 @@ def make(
         specialization=spec.specialization,
         capacity=spec.capacity,
         allowed_tools=spec.allowed_tools,
+        role=spec.role,
+        capabilities=capabilities,
         settings=settings,
         tools=tools,
         on_drain=on_drain,
@@ -98,6 +110,7 @@ class StartedRayAgent(RayAgent):
             specialization=spec.specialization,
             capacity=spec.capacity,
             allowed_tools=spec.allowed_tools,
+            role=spec.role,
             settings=settings,
             actor_name=actor_name,
         )
@@ -109,7 +122,11 @@ def place(runtime: Runtime, spec: AgentSpec, settings: Settings) -> Handle:
 
     Raises:
         SeedcoreError: The cluster can't be reached, or the agent could not be made.
+        ConfigError: AGENT_ROLES can't be read.
     """
+    if spec.role is None:
+        # The file is here; the cluster's machines need not have it.
+        spec = dataclasses.replace(spec, role=roles.load(settings).profile(spec.specialization))
     # Where the settings came from is no business of another machine's.
     sent = dataclasses.replace(settings, origins={})
     actor_name = spec.agent_id if runtime.kind == "ray" else None

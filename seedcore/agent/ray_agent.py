@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from seedcore.agent import wire
@@ -28,6 +28,10 @@ from seedcore.agent.registry import ToolRegistry, load as load_tools
 from seedcore.agent.reporting import ReportDesk
 from seedcore.agent.state import AgentState, Lifecycle, Performance
 from seedcore.config.settings import Settings
+
+if TYPE_CHECKING:
+    from seedcore.capability.model import RoleProfile
+    from seedcore.capability.registry import CapabilityRegistry
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +57,10 @@ class RayAgent:
         organ_id: The group of agents that it belongs to.
         specialization: What it is for; tasks may require one.
         capacity: Tasks at the same time; more wait. Default: DISPATCHER_CONCURRENCY.
-        allowed_tools: Patterns of the tools that it may call, comma-separated, of those that
-            DEFAULT_ALLOWED_TOOLS grants. Default: all of them.
+        allowed_tools: Patterns of the tools that it may call, comma-separated, of those that its role
+            and DEFAULT_ALLOWED_TOOLS grant. Default: all of them.
+        role: The profile of its specialization. Default: as AGENT_ROLES has it.
+        capabilities: Those of the snapshot that is served, for tasks that policy called for.
         settings: Default: those of the environment and the configuration files.
         tools: Default: the tools of this installation.
         actor_name: Its name on Ray; None = it lives in this process.
@@ -74,6 +80,8 @@ class RayAgent:
         specialization: str = GENERALIST,
         capacity: int | None = None,
         allowed_tools: str | None = None,
+        role: RoleProfile | None = None,
+        capabilities: CapabilityRegistry | None = None,
         settings: Settings | None = None,
         tools: ToolRegistry | None = None,
         actor_name: str | None = None,
@@ -93,6 +101,9 @@ class RayAgent:
             self.settings,
             runs_in=RunsIn(self.agent_id, self.organ_id),
             allowed_tools=allowed_tools,
+            specialization=self.specialization,
+            role=role,
+            capabilities=capabilities,
         )
         once = [tool for tool in self._executor.registry if tool.at_most_once]
         self._at_most_once = {
@@ -435,6 +446,10 @@ class RayAgent:
     def tools(self) -> frozenset[str]:
         """Names of the tools that it may call."""
         return self._executor.granted
+
+    def tools_for(self, params: Mapping[str, Any]) -> frozenset[str]:
+        """Return the names of the tools that it may call for a task."""
+        return self._executor.granted_for(params)
 
     @property
     def threads_abandoned(self) -> int:

@@ -67,6 +67,10 @@ class CapabilityRegistry:
                 hint="seedcore capability list",
             ) from None
 
+    def find(self, name: str) -> Capability | None:
+        """Return a capability, or None when the snapshot has none of that name."""
+        return self._known.get(name)
+
     def build_task(
         self, subtask: Subtask, *, parent_id: str, parent_params: dict[str, Any]
     ) -> dict[str, Any]:

@@ -204,6 +204,11 @@ class Settings:
         "tools that tasks may call, comma-separated; fact.* grants a whole group",
         project=False,
     )
+    agent_roles: str = setting(
+        "",
+        "file of role profiles in TOML: the tools that each specialization may call; empty = none",
+        project=False,
+    )
     tool_http_allow: str = setting(
         "",
         "hosts that http.request may call, comma-separated; empty = no such tool",
@@ -230,6 +235,16 @@ class Settings:
         "encoder of graph nodes: graph-mean, or a fitted one; default = the one that serves",
     )
     graph_embedding_default_label: str = setting("default", "label of vectors of graph nodes")
+    task_embed_label: str = setting("task.primary", "label of vectors of tasks' texts")
+    task_embed_backfill_interval_s: float = setting(
+        120.0,
+        "pause between looks of a graph worker for tasks without a vector of their text; 0 = never",
+        unit="s",
+        least=0,
+    )
+    task_embed_backfill_batch: int = setting(
+        250, "vectors that one such look makes due", least=1, most=100_000
+    )
     graph_embed_timeout_s: float = setting(
         600.0, "time-out of one call of an encoder by the graph worker", unit="s", least=0.1
     )
@@ -356,6 +371,11 @@ class Settings:
     )
     pkg_poll_s: float = setting(
         1.0, "pause between looks whether a policy is active", unit="s", least=0.05, most=60
+    )
+    pkg_verify_key: str = setting(
+        "",
+        "file with the key that a snapshot must be signed with before it acts; empty = any may",
+        project=False,
     )
     pkg_sample: float = setting(
         0.1, "share of evaluations whose input is kept for a replay", least=0, most=1

@@ -77,6 +77,15 @@ SELECT x.relname::text AS name, c.relname::text AS "table", m.amname::text AS me
                       WHERE h.inhparent = to_regclass('public.task_events')))
  ORDER BY pg_relation_size(x.oid) DESC
 
+-- missing_indexes --
+-- Of these indexes, those that are not there though their table is, and that nobody builds at the moment.
+SELECT w.name, w.table
+  FROM unnest(%(names)s::text[], %(tables)s::text[]) AS w (name, "table")
+ WHERE to_regclass('public.' || w.table) IS NOT NULL AND to_regclass('public.' || w.name) IS NULL
+   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS p
+                    WHERE p.relid = to_regclass('public.' || w.table))
+ ORDER BY w.name
+
 -- invalid_indexes --
 -- Left behind by a build that failed: written to by every statement, read by none. While one is being
 -- built whose name this role may not see, nothing can be said.

@@ -93,7 +93,16 @@ def indexes(conn: Conn) -> Iterator[Finding]:
             else psql(f"REINDEX INDEX CONCURRENTLY {name}"),
             repair=_drop(conn, name) if transient else _reindex(conn, name),
         )
-    if not broken:
+    missing = _missing_vector_indexes(conn)
+    for row in missing:
+        yield Finding(
+            "indexes",
+            "warn",
+            f"vector index {row['name']} of {row['table']} is missing: searches compare all vectors",
+            row,
+            hint=f"seedcore embed index build {row['name']}",
+        )
+    if not broken and not missing:
         building = len(found)
         yield Finding(
             "indexes",
@@ -101,6 +110,16 @@ def indexes(conn: Conn) -> Iterator[Finding]:
             "every index is valid" + (f"; {building} being built" if building else ""),
             {"building": [row["name"] for row in found]},
         )
+
+
+def _missing_vector_indexes(conn: Conn) -> list[Row]:
+    """Return those that a bulk load dropped and nobody has built since, and nobody is building."""
+    # It needs numpy, which nothing else here does.
+    from seedcore.embed.index import INDEXES
+
+    names = [index.name for index in INDEXES]
+    tables = [index.table for index in INDEXES]
+    return fetch(conn, queries.missing_indexes, {"names": names, "tables": tables})
 
 
 def autovacuum(conn: Conn, limits: Limits = LIMITS) -> Iterator[Finding]:

@@ -203,7 +203,7 @@ class EndpointEncoder:
                     self._raise_unless_about_texts(answer)
                     return answer
                 problem = Unavailable(
-                    f"{self._url} answered {answer.status_code} {ATTEMPTS} times: {_said(answer)}",
+                    _refused(self._url, answer, attempt + 1),
                     code="embed.endpoint_overloaded"
                     if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
                     else "embed.endpoint_unavailable",
@@ -319,6 +319,15 @@ def _retry_after(answer: httpx.Response) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _refused(url: str, answer: httpx.Response, attempts: int) -> str:
+    """Return what to say of an answer that came after so many attempts."""
+    times = "" if attempts == 1 else f" {attempts} times"
+    asked = _retry_after(answer)
+    waits = "" if asked is None else f", and asks for {asked:.0f} s of patience"
+    said = _said(answer)
+    return f"{url} answered {answer.status_code}{times}{waits}" + (f": {said}" if said else "")
 
 
 def _said(answer: httpx.Response) -> str:

@@ -20,8 +20,13 @@ from seedcore.embed.model import StoredEncoder, parsed
 from seedcore.embed.search import EF_SEARCH, Scope, search
 from seedcore.errors import LockBusy, NotFound, UsageError
 
+M, EF_CONSTRUCTION = 16, 64
+"""Neighbours that a vector keeps, and the length of the list they are chosen from, as the migrations say."""
+
 _LOOK_S = 0.2
 _TIE = 1e-6
+_MANY = 50_000
+"""From so many on, building an index anew is several times faster than adding to it one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,17 @@ def chosen(names: Sequence[str]) -> list[VectorIndex]:
     return [known[name] for name in names] if names else list(INDEXES)
 
 
+def of_table(table: str) -> list[VectorIndex]:
+    """Return the indexes of a table of vectors."""
+    return [index for index in INDEXES if index.table == table]
+
+
+def advises_rebuilding(conn: psycopg.Connection[Any], table: str, count: int) -> bool:
+    """Tell whether so many new vectors are loaded faster without the indexes, which are built afterwards."""
+    stored = fetch(conn, queries.estimated_rows, {"table": table})[0]["rows"]
+    return count > _MANY and stored < count
+
+
 def drop(
     conn: psycopg.Connection[Any],
     indexes: Sequence[VectorIndex],
@@ -140,8 +156,8 @@ def build(
     watcher: psycopg.Connection[Any],
     indexes: Sequence[VectorIndex],
     *,
-    m: int = 16,
-    ef_construction: int = 64,
+    m: int = M,
+    ef_construction: int = EF_CONSTRUCTION,
     concurrently: bool = True,
     memory_mb: int | None = None,
     again: bool = False,

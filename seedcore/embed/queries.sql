@@ -1,5 +1,5 @@
 -- encoders --
--- Every encoder with the number of its vectors.
+-- Every encoder with the number of its vectors. What came without naming its encoder is "unspecified".
 SELECT e.encoder_id, e.model, e.name, e.version, e.kind, e.dim, e.native_dim, e.state, e.digest,
        octet_length(e.weights) AS weights_bytes, v.vectors, e.created_at
   FROM encoder AS e
@@ -8,6 +8,7 @@ SELECT e.encoder_id, e.model, e.name, e.version, e.kind, e.dim, e.native_dim, e.
               WHEN 128 THEN (SELECT count(*) FROM graph_embeddings_128 AS g WHERE g.encoder_id = e.encoder_id)
               ELSE (SELECT count(*) FROM graph_embeddings_1024 AS g WHERE g.encoder_id = e.encoder_id)
               END AS vectors) AS v
+ WHERE e.name <> 'unspecified' OR v.vectors > 0
  ORDER BY e.kind, e.encoder_id
 
 -- find_encoder --
@@ -323,7 +324,9 @@ SELECT e.node_id, e.emb::text AS emb
 
 -- status --
 -- Text encoders that serve, are prepared or are chosen, over tasks, facts and multimodal envelopes; graph
--- encoders over the nodes. Of nodes only who embeds them knows what is stale.
+-- encoders over the nodes. Of nodes only who embeds them knows what is stale. Of texts, only those that were
+-- touched since they were embedded are hashed; the minute is for transactions that began before that and were
+-- committed after it.
 WITH texts AS (
     SELECT e.encoder_id, e.model, e.state
       FROM encoder AS e
@@ -335,8 +338,10 @@ WITH texts AS (
                                                   AND e.name <> 'unspecified' AND e.state <> 'retired')
 ), of_tasks AS (
     SELECT x.encoder_id, count(*) AS total, count(*) FILTER (WHERE e.node_id IS NULL) AS missing,
-           count(*) FILTER (WHERE e.content_sha256
-                            <> task_content_sha256(t.description, t.type, t.params)) AS stale,
+           -- CASE, not AND: an unknown first half of AND has the second half computed.
+           count(*) FILTER (WHERE CASE WHEN t.updated_at > e.updated_at - interval '1 minute'
+                                       THEN e.content_sha256
+                                            <> task_content_sha256(t.description, t.type, t.params) END) AS stale,
            max(e.updated_at) AS last_at
       FROM texts AS x
      CROSS JOIN tasks AS t
@@ -349,8 +354,9 @@ WITH texts AS (
      GROUP BY x.encoder_id
 ), of_facts AS (
     SELECT x.encoder_id, count(*) AS total, count(*) FILTER (WHERE e.node_id IS NULL) AS missing,
-           count(*) FILTER (WHERE e.content_sha256 <> encode(sha256(convert_to(
-                            left(btrim(f.text, E' \t\n\r\f\v'), 16000), 'UTF8')), 'hex')) AS stale,
+           count(*) FILTER (WHERE CASE WHEN f.updated_at > e.updated_at - interval '1 minute'
+                                       THEN e.content_sha256 <> encode(sha256(convert_to(
+                                            left(btrim(f.text, E' \t\n\r\f\v'), 16000), 'UTF8')), 'hex') END) AS stale,
            max(e.updated_at) AS last_at
       FROM texts AS x
      CROSS JOIN facts AS f
@@ -401,6 +407,45 @@ SELECT r.kind, r.dim, r.encoder, r.state, r.total, r.missing, r.stale, r.last_at
 
 -- enqueue_missing --
 SELECT embedding_enqueue_missing(%(space)s, %(limit)s) AS pending
+
+-- make_due --
+-- Vectors of tasks' texts that an encoder has not made, or has made of an older text. What is due, under way,
+-- given up or without text is left alone until its text or the encoder is another one. Only what was touched
+-- since is hashed; the minute is for transactions that began before and were committed after.
+INSERT INTO task_embedding_status AS s (task_id, space, label)
+SELECT d.id, '1024', %(label)s
+  FROM (SELECT t.id
+          FROM tasks AS t
+          LEFT JOIN graph_node_map AS n
+                 ON n.node_type = 'task' AND n.ext_table = 'tasks' AND n.ext_uuid = t.id
+          LEFT JOIN graph_embeddings_1024 AS e
+                 ON e.node_id = n.node_id AND e.label = %(label)s AND e.encoder_id = %(encoder_id)s
+          LEFT JOIN task_embedding_status AS o
+                 ON o.task_id = t.id AND o.space = '1024' AND o.label = %(label)s
+         WHERE t.type <> 'graph'
+           AND CASE WHEN o.state IN ('pending', 'running') THEN false
+                    WHEN o.state IN ('failed', 'skipped')
+                    THEN o.model IS DISTINCT FROM %(model)s
+                         OR t.updated_at > o.updated_at - interval '1 minute'
+                            AND o.content_sha256
+                                IS DISTINCT FROM task_content_sha256(t.description, t.type, t.params)
+                    WHEN e.node_id IS NULL THEN true
+                    ELSE t.updated_at > e.updated_at - interval '1 minute'
+                         AND e.content_sha256
+                             IS DISTINCT FROM task_content_sha256(t.description, t.type, t.params) END
+         LIMIT %(limit)s) AS d
+ ORDER BY d.id
+ON CONFLICT (task_id, space, label) DO UPDATE
+   SET state = 'pending', attempts = 0, locked_by = NULL, last_error = NULL, next_try_at = now()
+ WHERE s.state NOT IN ('pending', 'running')
+
+-- is_any_due --
+SELECT EXISTS (SELECT FROM task_embedding_status AS s
+                WHERE s.space IN ('1024', 'multimodal') AND s.state IN ('pending', 'running')
+                  AND s.next_try_at <= now()) AS due
+
+-- try_lock_here --
+SELECT pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0)) AS locked
 
 -- enqueue_ids --
 SELECT count(*) FILTER (WHERE embedding_enqueue(w.id, %(space)s)) AS pending

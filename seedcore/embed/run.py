@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -206,8 +206,10 @@ def embed_due(
     outcome = Outcome(source.kind, choice.stored.identity.model)
     parameters = {"space": source.space, "owner": owner, "limit": limit, "lease_s": lease_s}
     batch = fetch(conn, queries.claim_due, parameters)
-    if batch:
-        _embed(conn, choice, source, batch, outcome, again=False, owner=owner)
+    for label in sorted({row["label"] for row in batch}):
+        rows = [row for row in batch if row["label"] == label]
+        labelled = replace(source, label=label)
+        _embed(conn, choice, labelled, rows, outcome, again=False, owner=owner)
     outcome.seconds = round(time.perf_counter() - begun, 3)
     return outcome
 
@@ -253,6 +255,12 @@ def resolve_ids(conn: psycopg.Connection[Any], source: Source, given: Sequence[s
     return list(dict.fromkeys(map(str, found)))
 
 
+def count_of(conn: psycopg.Connection[Any], source: Source) -> int:
+    """Count the rows that a source has in all."""
+    row = fetch(conn, queries.count_rows)[0]
+    return int(row["facts" if source.kind == "facts" else "tasks"])
+
+
 def texts_of(conn: psycopg.Connection[Any], most: int) -> Iterator[str]:
     """Yield the texts of tasks and facts, spread evenly over the ids if there are more than wanted."""
     statements: list[tuple[Source, LiteralString]] = [
@@ -296,8 +304,7 @@ def _batches(
         "again": wanted.again,
         "after": _FIRST_ID,
     }
-    counted = fetch(conn, queries.count_rows)[0]["facts" if source.kind == "facts" else "tasks"]
-    total = counted if wanted.ids is None else len(wanted.ids)
+    total = count_of(conn, source) if wanted.ids is None else len(wanted.ids)
     seen = given = 0
     window: Row
     while True:

@@ -17,7 +17,7 @@ def status(conn: psycopg.Connection[Any], encoder_id: int | None = None) -> list
     """Return one row for each kind and each encoder that serves or is being prepared.
 
     Args:
-        conn: Any connection; reads every task and fact once to compare hashes.
+        conn: Any connection; passes over every task and fact once, and hashes those that were touched since.
         encoder_id: The encoder that new texts are embedded with, listed even if it has no vectors.
 
     Returns:

@@ -89,7 +89,8 @@ def _checked(new: NewNode) -> dict[str, Any]:
         )
     if not new.name.strip() or len(new.name) > MOST_NAME or "\0" in new.name:
         raise UsageError(
-            f"the name of a {kind} has 1 to {MOST_NAME} characters and no NUL", code="graph.bad_id"
+            f"a name (of kind {kind}) has 1 to {MOST_NAME} characters and no NUL",
+            code="graph.bad_id",
         )
     for word, value, kinds in (
         ("--title", new.title, ("agent",)),
@@ -232,7 +233,8 @@ def _said(edge: _Edge, weight: float | None, outcome: str, *, dry_run: bool) -> 
         "src": edge.src.ref,
         "edge_type": edge.type.name,
         "dst": edge.dst.ref,
-        "weight": weight,
+        # As many digits as the column, a real, holds: 0.8 and not 0.800000011920929.
+        "weight": None if weight is None else float(f"{weight:.7g}"),
         "outcome": outcome,
         "dry_run": dry_run,
     }

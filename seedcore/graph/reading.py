@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -87,7 +88,7 @@ def resolve(conn: Conn, ref: str | NodeRef) -> Entity:
             raise NotFound(
                 f"there is no {kind.name} {ext_id}",
                 code=f"graph.{kind.name}_not_found",
-                hint=f"seedcore graph add {kind.name} {ext_id}",
+                hint=f"seedcore graph add {kind.name} {shlex.quote(ext_id)}",
             )
     return Entity(kind, ext_id, store.node_of(conn, kind, ext_id))
 

@@ -160,7 +160,8 @@ class Generator:
                 if status not in (408, 429) and status < 500:
                     raise self._refused(status, said)
                 problem = Unavailable(
-                    f"{self._url} answered {status} {attempt + 1} times: {said}",
+                    f"{self._url} answered {status} {attempt + 1} times"
+                    + (f": {said}" if said else ""),
                     code="memory.generator_unavailable",
                     hint="try again later, or use --context-only",
                 )

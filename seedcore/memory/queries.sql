@@ -107,3 +107,9 @@ SELECT d.kind, d.source_id AS id, array_agg(p.term ORDER BY p.term) AS terms,
   JOIN lexical_posting p ON p.doc_id = d.doc_id
  CROSS JOIN (SELECT tsvector_to_array(to_tsvector('english', %(question)s)) AS stems) AS w
  GROUP BY d.kind, d.source_id
+
+-- tiers --
+-- The nearest of each tier of the memory, or of one.
+SELECT h.id, h.category, h.content, h.memory_tier, h.snapshot_id, h.similarity, h.metadata
+  FROM unified_cortex_semantic_search(%(vector)s::vector, %(snapshot_id)s::int, %(threshold)s::float8,
+                                      %(limit)s::int, %(tier)s::text, %(encoder_id)s::int) AS h

@@ -102,6 +102,7 @@ def start(
     actor: str,
     reason: str | None = None,
     force: bool = False,
+    key: bytes | None = None,
     dry_run: bool = False,
 ) -> Row:
     """Serve a snapshot to the first step's share of a lane.
@@ -114,6 +115,7 @@ def start(
         actor: Who is recorded.
         reason: Why.
         force: Go on without a green validation run; takes a reason.
+        key: It must be signed with this; None = it need not be signed.
         dry_run: Say what would happen, and change nothing.
 
     Returns:
@@ -122,8 +124,9 @@ def start(
     Raises:
         Conflict: A canary is under way there; the lane serves it already, or another environment; it
             is unsound or not validated.
+        CheckFailed: Its content is not what was stored, or it lacks the signature.
     """
-    store.load(conn, snapshot.id)
+    store.load_signed(conn, snapshot.id, key)
     busy = Conflict(
         f"a canary is under way on {lane}",
         code="pkg.lane_busy",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seedcore.pkg.model import Condition, Emission, Policy, Rule
@@ -36,7 +36,7 @@ def canonical(policy: Policy) -> str:
                 ([s.name, _plain(s.default_params)] for s in policy.subtasks),
                 key=lambda pair: str(pair[0]),
             ),
-            "rules": [_rule(rule) for rule in sorted(policy.rules, key=lambda rule: rule.name)],
+            "rules": _rules(policy.rules),
             "artifacts": {artifact.type.value: artifact.sha256 for artifact in policy.artifacts},
         }
     )
@@ -65,18 +65,35 @@ def rule_hash(rule: Rule) -> str:
     return hashlib.sha256(canonical_json(_rule(rule)).encode("utf-8")).hexdigest()
 
 
-def _rule(rule: Rule) -> list[Any]:
+def _rules(rules: Iterable[Rule]) -> list[list[Any]]:
+    # Rules of a stored policy share their equal conditions and emissions.
+    conditions: dict[int, list[Any]] = {}
+    emissions: dict[int, list[Any]] = {}
+    for rule in rules:
+        for c in rule.conditions:
+            if id(c) not in conditions:
+                conditions[id(c)] = _condition(c)
+        for e in rule.emissions:
+            if id(e) not in emissions:
+                emissions[id(e)] = _emission(e)
     return [
-        rule.name,
-        rule.priority,
-        rule.engine.value,
-        rule.disabled,
-        rule.source,
-        rule.compiled,
-        _plain(rule.metadata),
-        [_condition(c) for c in rule.conditions],
-        [_emission(e) for e in rule.emissions],
+        [
+            rule.name,
+            rule.priority,
+            rule.engine.value,
+            rule.disabled,
+            rule.source,
+            rule.compiled,
+            _plain(rule.metadata),
+            [conditions[id(c)] for c in rule.conditions],
+            [emissions[id(e)] for e in rule.emissions],
+        ]
+        for rule in sorted(rules, key=lambda rule: rule.name)
     ]
+
+
+def _rule(rule: Rule) -> list[Any]:
+    return _rules([rule])[0]
 
 
 def _condition(condition: Condition) -> list[Any]:

@@ -23,7 +23,7 @@ from seedcore.db import set_actor
 from seedcore.db.errors import translated
 from seedcore.db.rows import fetch, fetch_one
 from seedcore.errors import LockBusy, SeedcoreError, Unavailable
-from seedcore.pkg import store
+from seedcore.pkg import signature, store
 from seedcore.pkg.engines.decision import Decision, canonical, digest, in_order
 from seedcore.pkg.engines.document import Input
 from seedcore.pkg.engines.errors import PolicyError
@@ -157,8 +157,9 @@ class Enactor:
         self._lane = {
             "target": TARGET, "region": settings.pkg_region, "env": settings.pkg_env,
         }  # fmt: skip
+        key = signature.required_key(settings)
         self._evaluators = Evaluators(
-            lambda snapshot_id: store.load(self._conn, snapshot_id),
+            lambda snapshot_id: store.load_signed(self._conn, snapshot_id, key),
             timeout_s=settings.pkg_timeout_s,
         )
         self._subjects: dict[int, list[str]] = {}

@@ -16,25 +16,39 @@ from seedcore.pkg.snapshots import show
 from seedcore.pkg.store import Row, fetch, queries
 
 _STYLE = """
-:root{color-scheme:light dark;--fg:#1d2733;--bg:#fff;--soft:#f3f5f8;--line:#d8dee6;--good:#1a7f4b;
---bad:#b3261e;--warn:#8a5a00;--bar:#2f6fd6}
-@media(prefers-color-scheme:dark){:root{--fg:#e3e8ee;--bg:#14181d;--soft:#1d232a;--line:#343d48;
---good:#5cc48d;--bad:#ff8a80;--warn:#e5b35a;--bar:#6ea2f5}}
+:root{color-scheme:light dark;--fg:#1d2733;--dim:#566270;--bg:#fff;--soft:#f3f5f8;--line:#d8dee6;
+--good:#1a7f4b;--bad:#b3261e;--warn:#8a5a00;--bar:#2f6fd6}
+@media(prefers-color-scheme:dark){:root{--fg:#e3e8ee;--dim:#a5b0bc;--bg:#14181d;--soft:#1d232a;
+--line:#343d48;--good:#5cc48d;--bad:#ff8a80;--warn:#e5b35a;--bar:#6ea2f5}}
 *{box-sizing:border-box}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);max-width:70rem;
 margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2.2rem 0 .6rem}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.6rem;margin:1rem 0}
-.facts div{background:var(--soft);border-radius:.4rem;padding:.5rem .7rem}
-.facts b{display:block;font-weight:500;font-size:.8rem;opacity:.75}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
+h1{font-size:1.6rem;line-height:1.25;margin:0;overflow-wrap:anywhere}
+h2{font-size:1.15rem;margin:2.2rem 0 .6rem}
+a{color:var(--bar)}nav{display:flex;flex-wrap:wrap;gap:.3rem 1.1rem}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.6rem;margin:1rem 0}
+dl div{background:var(--soft);border-radius:.4rem;padding:.5rem .7rem}
+dt,thead th{font-weight:500;font-size:.8rem;color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--line)}
-th{font-weight:500;font-size:.8rem;opacity:.75}
+tbody th,td{min-width:5.5rem;overflow-wrap:anywhere}tbody th{font-weight:500}
 code{font:13px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
+pre{margin:.4rem 0;padding:.5rem .7rem;background:var(--soft);overflow-x:auto}pre code{overflow-wrap:normal}
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}
-.bar{background:var(--soft);border-radius:.3rem;height:.8rem;min-width:8rem}
-.bar i{display:block;height:100%;border-radius:.3rem;background:var(--bar)}
-footer{margin:2.5rem 0 1rem;font-size:.8rem;opacity:.7}
+.bar{background:var(--line);border-radius:.3rem;height:.8rem;min-width:6rem;overflow:hidden}
+.bar i{display:block;height:100%;background:var(--bar)}
+footer{margin:2.5rem 0 1rem;font-size:.8rem;color:var(--dim);overflow-wrap:anywhere}
+@media(max-width:44rem){
+/* A row becomes a card: columns side by side would be a letter wide. */
+thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+table,tbody,tr,tbody th,td{display:block;width:100%}
+tr{border-bottom:1px solid var(--line);padding:.5rem 0}
+tbody th,td{border:0;padding:.1rem 0;min-width:0}
+td[data-label]::before{content:attr(data-label) ": ";font-size:.8rem;color:var(--dim)}
+td:empty{display:none}
+}
+@media print{body{max-width:none;margin:0}nav{display:none}tr{break-inside:avoid}
+.bar,.bar i{print-color-adjust:exact}}
 """
 
 
@@ -58,20 +72,14 @@ def render(conn: psycopg.Connection[Any], snapshot: Snapshot) -> str:
     lanes = fetch(conn, queries.lanes_of, {"id": snapshot.id})
     newest = _reported(runs[0]) if runs else {}
     title = f"Policy {snapshot.version} ({snapshot.env})"
-    parts = [
-        f"<h1>{_text(title)}</h1>",
-        _facts(row, policy, newest),
-        "<h2>Rules</h2>",
-        _rules(policy, newest),
-        "<h2>Subtasks</h2>",
-        _table(
+    sections = {
+        "Rules": _rules(policy, newest),
+        "Subtasks": _table(
             ("name", "default params"),
             ((_text(s.name), _code(s.default_params)) for s in policy.subtasks),
         ),
-        "<h2>Validation</h2>",
-        _validation(runs, newest),
-        "<h2>Lanes</h2>",
-        _table(
+        "Validation": _validation(runs, newest),
+        "Lanes": _table(
             ("target", "region", "share", "since", "by"),
             (
                 (
@@ -81,10 +89,22 @@ def render(conn: psycopg.Connection[Any], snapshot: Snapshot) -> str:
                 for lane in lanes
             ),
         ),
-        "<h2>Time line</h2>",
-        _timeline(events),
+        "Time line": _timeline(events),
+    }  # fmt: skip
+    ids = {name: name.lower().replace(" ", "-") for name in sections}
+    links = "".join(f'<a href="#{ids[name]}">{name}</a>' for name in sections)
+    parts = [
+        f"<header><h1>{_text(title)}</h1></header>",
+        f'<nav aria-label="Sections">{links}</nav>',
+        "<main>",
+        _facts(row, policy, newest),
+        *(
+            f'<section aria-labelledby="{ids[name]}"><h2 id="{ids[name]}">{name}</h2>\n{content}</section>'
+            for name, content in sections.items()
+        ),
+        "</main>",
         f"<footer>sha256 {_text(snapshot.checksum)}</footer>",
-    ]  # fmt: skip
+    ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -108,8 +128,10 @@ def _facts(row: Row, policy: Policy, newest: Mapping[str, Any]) -> str:
         "stored": _time(row["created_at"]),
         "notes": _text(row["notes"] or ""),
     }
-    cells = "".join(f"<div><b>{name}</b>{value}</div>" for name, value in facts.items() if value)
-    return f'<div class="facts">{cells}</div>'
+    cells = "".join(
+        f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items() if value
+    )
+    return f"<dl>{cells}</dl>"
 
 
 def _rules(policy: Policy, newest: Mapping[str, Any]) -> str:
@@ -204,15 +226,25 @@ def _timeline(events: Sequence[Row]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(f"<tr>{_row(head, row)}</tr>\n" for row in rows)
     if not body:
         return "<p>none</p>"
-    heads = "".join(f"<th>{name}</th>" for name in head)
-    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+    heads = "".join(f'<th scope="col">{name}</th>' for name in head)
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>\n{body}</tbody></table>"
+
+
+def _row(head: Sequence[str], cells: Sequence[str]) -> str:
+    """Return a row: its first cell is its name, the others say their column where it is narrow."""
+    others = "".join(
+        f'<td data-label="{name}">{cell}</td>'
+        for name, cell in zip(head[1:], cells[1:], strict=True)
+    )
+    return f'<th scope="row">{cells[0]}</th>{others}'
 
 
 def _share(percent: int) -> str:
-    return f'<div class="bar" title="{percent} %"><i style="width:{percent}%"></i></div>{percent} %'
+    # The number stands beside it; a reader that sees no bars has no use for one.
+    return f'<div class="bar" aria-hidden="true"><i style="width:{percent}%"></i></div>{percent} %'
 
 
 def _word(text: str, kind: str) -> str:
@@ -224,7 +256,10 @@ def _code(value: Mapping[str, Any] | None) -> str:
 
 
 def _time(value: datetime | None) -> str:
-    return "" if value is None else _text(value.strftime("%Y-%m-%d %H:%M:%S %Z"))
+    if value is None:
+        return ""
+    shown = _text(value.strftime("%Y-%m-%d %H:%M:%S %Z"))
+    return f'<time datetime="{value.isoformat()}">{shown}</time>'
 
 
 def _text(value: str) -> str:

@@ -25,6 +25,7 @@ def promote(
     force: bool = False,
     expected: str | None = None,
     lane: Lane | None = None,
+    key: bytes | None = None,
     dry_run: bool = False,
 ) -> Row:
     """Make a snapshot the active one of an environment, in one transaction with its event.
@@ -41,6 +42,7 @@ def promote(
         force: Go on without a green validation run; takes a reason.
         expected: Go on only if this version is active; "" = none is.
         lane: Serve it to all of this lane too; the others stay as they are.
+        key: It must be signed with this; None = it need not be signed.
         dry_run: Say what would happen, and change nothing.
 
     Returns:
@@ -49,7 +51,7 @@ def promote(
     Raises:
         Conflict: Another version is active; it is of another environment, unsound, or not validated; a
             canary is under way on the lane.
-        CheckFailed: Its content is not what was stored.
+        CheckFailed: Its content is not what was stored, or it lacks the signature.
         UsageError: A reason is missing.
     """
     parameters = {
@@ -61,7 +63,7 @@ def promote(
         "expected": expected,
     }
     if snapshot.env is env:
-        store.load(conn, snapshot.id)
+        store.load_signed(conn, snapshot.id, key)
     with translated(), conn.transaction(force_rollback=dry_run):
         set_actor(conn, actor, reason)
         fetch(conn, queries.lock_env, {"env": env.value})
@@ -82,6 +84,7 @@ def rollback(
     reason: str | None = None,
     to: Snapshot | None = None,
     expected: str | None = None,
+    key: bytes | None = None,
     dry_run: bool = False,
 ) -> Row:
     """Make the snapshot active again that was active before, or a named one; without a gate.
@@ -93,6 +96,7 @@ def rollback(
         reason: Why.
         to: Which. Default: what stood there before; repeated, one further back.
         expected: Go on only if this version is active.
+        key: It must be signed with this; None = it need not be signed.
         dry_run: Say what would happen, and change nothing.
 
     Returns:
@@ -100,6 +104,7 @@ def rollback(
 
     Raises:
         NotFound: There is nothing to go back to.
+        CheckFailed: What is stored is not what was stored, or it lacks the signature.
         Conflict: Another version is active, or it is active already, or of another environment.
     """
     parameters = {
@@ -113,7 +118,10 @@ def rollback(
         set_actor(conn, actor, reason)
         fetch(conn, queries.rollback, parameters)
         # The environment's lock is held, so its newest change is ours.
-        return _announced(conn, _newest(conn, env) or 0) | {"changed": True}
+        row = _announced(conn, _newest(conn, env) or 0)
+        # No gate, but what was damaged meanwhile would leave the environment without a policy.
+        store.load_signed(conn, row["snapshot_id"], key)
+        return row | {"changed": True}
 
 
 def history(

@@ -69,18 +69,17 @@ SELECT r.id::text, r.rule_name, r.priority, r.engine::text, r.rule_source, r.com
  ORDER BY r.priority DESC, r.rule_name COLLATE "C", r.id
 
 -- load_conditions --
-SELECT c.rule_id::text, c.condition_type::text, c.condition_key, c.operator::text, c.value, c.predicate, c.object,
-       c.position
+SELECT c.rule_id::text, c.condition_type::text, c.condition_key, c.operator::text, c.value, c.predicate,
+       c.object::text, c.position
   FROM pkg_rule_conditions AS c
   JOIN pkg_policy_rules AS r ON r.id = c.rule_id
  WHERE r.snapshot_id = %(id)s
  ORDER BY c.rule_id, c.position, c.id
 
 -- load_emissions --
-SELECT e.rule_id::text, t.name, e.relationship_type::text, e.params, e.position
+SELECT e.rule_id::text, e.subtask_type_id, e.relationship_type::text, e.params::text, e.position
   FROM pkg_rule_emissions AS e
   JOIN pkg_policy_rules AS r ON r.id = e.rule_id
-  JOIN pkg_subtask_types AS t ON t.id = e.subtask_type_id
  WHERE r.snapshot_id = %(id)s
  ORDER BY e.rule_id, e.position, e.id
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, LiteralString
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -16,6 +16,7 @@ from seedcore.db.errors import translated
 from seedcore.db.rows import Row, fetch, fetch_one
 from seedcore.db.sql import Queries
 from seedcore.errors import CheckFailed, Duplicate, NotFound
+from seedcore.pkg import signature as signatures
 from seedcore.pkg.building import collector_paused
 from seedcore.pkg.canonical import checksum, emission_params, rule_hash
 from seedcore.pkg.model import (
@@ -39,11 +40,12 @@ from seedcore.pkg.model import (
 )
 
 __all__ = [
-    "Row", "fetch", "fetch_one", "find", "get", "insert", "load", "load_artifact", "queries", "snapshot",
+    "Row", "fetch", "fetch_one", "find", "get", "insert", "load", "load_artifact", "load_signed", "queries", "snapshot",
 ]  # fmt: skip
 
 queries = Queries("seedcore.pkg")
 
+_Made = TypeVar("_Made")
 _TYPES = {type_.value: type_ for type_ in ConditionType}
 _OPERATORS = {operator.value: operator for operator in Operator}
 _RELATIONS = {relation.value: relation for relation in Relation}
@@ -226,25 +228,34 @@ def load(conn: psycopg.Connection[Any], snapshot_id: int, *, verify: bool = True
     return policy
 
 
+def load_signed(conn: psycopg.Connection[Any], snapshot_id: int, key: bytes | None) -> Policy:
+    """Read a snapshot that is about to act: verified, and signed where a key is given.
+
+    Raises:
+        NotFound: There is none of that id.
+        CheckFailed: What is stored is not what was stored, or it lacks the signature.
+    """
+    if key is not None:
+        signatures.check(get(conn, snapshot_id), key)
+    return load(conn, snapshot_id)
+
+
 def _read(conn: psycopg.Connection[Any], row: Snapshot) -> Policy:
     snapshot_id = row.id
-    conditions: defaultdict[str, list[Condition]] = defaultdict(list)
-    for rule_id, type_, key, operator, value, predicate, object_, place in _tuples(
-        conn, queries.load_conditions, snapshot_id
-    ):
-        known = conditions[rule_id]
-        known.append(
-            Condition(_TYPES[type_], key, _OPERATORS[operator], value, predicate, object_, place)
-        )
-    emissions: defaultdict[str, list[Emission]] = defaultdict(list)
-    for rule_id, name, relation, params, place in _tuples(
-        conn, queries.load_emissions, snapshot_id
-    ):
-        source = None
-        if params is not None and _GATE_SOURCE in params:
-            source = params.pop(_GATE_SOURCE)
-            params = params or None
-        emissions[rule_id].append(Emission(name, _RELATIONS[relation], params, source, place))
+    subtasks = tuple(
+        SubtaskType(name, params, id_)
+        for id_, name, params in _tuples(conn, queries.load_subtasks, snapshot_id)
+    )
+    names = {subtask.id: subtask.name for subtask in subtasks}
+    # Rules are much alike: equal conditions, and equal emissions, are one object each. What is made of
+    # them, here for the checksum and in an engine, is then made once too.
+    conditions = _by_rule(_tuples(conn, queries.load_conditions, snapshot_id), _condition)
+
+    def emission(type_: UUID, relation: str, text: str | None, place: int) -> Emission:
+        # One of another snapshot is no name of ours: the checksum will tell.
+        return _emission(names.get(type_, str(type_)), relation, text, place)
+
+    emissions = _by_rule(_tuples(conn, queries.load_emissions, snapshot_id), emission)
     rules = tuple(
         Rule(
             name=name,
@@ -263,10 +274,7 @@ def _read(conn: psycopg.Connection[Any], row: Snapshot) -> Policy:
         )
     )
     return Policy(
-        subtasks=tuple(
-            SubtaskType(name, params, id_)
-            for id_, name, params in _tuples(conn, queries.load_subtasks, snapshot_id)
-        ),
+        subtasks=subtasks,
         rules=rules,
         fixtures=tuple(
             Fixture(name, given, expect)
@@ -282,6 +290,36 @@ def _read(conn: psycopg.Connection[Any], row: Snapshot) -> Policy:
         env=row.env,
         snapshot=row,
     )
+
+
+def _by_rule(rows: Iterable[tuple[Any, ...]], make: Callable[..., _Made]) -> dict[str, list[_Made]]:
+    """Return what rows of (rule, …) stand for, by rule and in their order; equal ones are one object."""
+    made: dict[tuple[Any, ...], _Made] = {}
+    found: defaultdict[str, list[_Made]] = defaultdict(list)
+    for rule_id, *rest in rows:
+        key = tuple(rest)
+        one = made.get(key)
+        if one is None:
+            one = made[key] = make(*key)
+        found[rule_id].append(one)
+    return found
+
+
+def _condition(
+    type_: str, key: str, operator: str, value: str | None, predicate: str | None,
+    object_: str | None, place: int,
+) -> Condition:  # fmt: skip
+    wanted = None if object_ is None else json.loads(object_)
+    return Condition(_TYPES[type_], key, _OPERATORS[operator], value, predicate, wanted, place)
+
+
+def _emission(name: str, relation: str, text: str | None, place: int) -> Emission:
+    params = None if text is None else json.loads(text)
+    source = None
+    if params is not None and _GATE_SOURCE in params:
+        source = params.pop(_GATE_SOURCE)
+        params = params or None
+    return Emission(name, _RELATIONS[relation], params, source, place)
 
 
 def load_artifact(conn: psycopg.Connection[Any], snapshot_id: int, type_: ArtifactType) -> Artifact:

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from seedcore.embed.index import advises_rebuilding
 from seedcore.testing.embed_server import Behaviour, serving
 from tests.cli.conftest import Invoke
 
@@ -128,6 +129,8 @@ BAD = [
     (["search", "pump", "--dim", "384"], 2, "embed.bad_dimension"),
     (["search", "--like", "task:1234567"], 4, "embed.node_not_found"),
     (["search"], 2, "usage.invalid"),
+    (["search", "pump", "--kind", "tsak"], 2, "graph.unknown_node_type"),
+    (["index", "build", "--memory", "2097152"], 2, "usage.arguments"),
     (["tasks", "--dim", "128"], 2, "embed.bad_dimension"),
     (["tasks", "--encoder", "http"], 78, "embed.endpoint_missing"),
     (["tasks", "--id", "0197f3a2"], 4, "task.not_found"),
@@ -193,3 +196,32 @@ def test_indexes_are_dropped_and_built_again(cli: Invoke, conn: psycopg.Connecti
     assert wider[0]["action"] == "rebuilt"
     conn.execute("SELECT pg_advisory_lock(hashtextextended('seedcore.embed.index', 0))")
     assert cli("embed", "index", "build").code == 9
+
+
+def test_a_large_load_may_leave_the_index_for_later(
+    cli: Invoke, conn: psycopg.Connection[Any]
+) -> None:
+    name = "idx_graph_embeddings_128_emb"
+    definition = "SELECT pg_get_indexdef(to_regclass(%s)) AS d"
+    cli("embed", "index", "build", name, "--m", "8", "--ef-construction", "40")
+    before = conn.execute(definition, (name,)).fetchone()
+    conn.execute("SELECT * FROM ensure_nodes('agent', ARRAY['ada', 'bob', 'cem'])")
+    assert cli("embed", "graph", "--rebuild-index", "-o", "json").json["embedded"] == 3
+    assert conn.execute(definition, (name,)).fetchone() == before
+    assert cli("embed", "graph", "--rebuild-index", "--enqueue").code == 2
+
+    # Whatever stops it, a lock here, leaves the index away, which is told by whoever is asked.
+    conn.execute("SELECT pg_advisory_lock(hashtextextended('seedcore.embed.index', 0))")
+    stopped = cli("embed", "graph", "--rebuild-index")
+    assert stopped.code == 9
+    assert f"build them: seedcore embed index build {name}" in stopped.err
+    states = {row["name"]: row["state"] for row in cli("embed", "index", "list", "-o", "json").json}
+    assert states[name] == "missing"
+    found = cli("doctor", "--only", "indexes", "-o", "json").out
+    assert f"vector index {name} of graph_embeddings_128 is missing" in found
+    conn.execute("SELECT pg_advisory_unlock(hashtextextended('seedcore.embed.index', 0))")
+    assert cli("embed", "index", "build", name).code == 0
+    assert "is missing" not in cli("doctor", "--only", "indexes", "-o", "json").out
+
+    assert advises_rebuilding(conn, "graph_embeddings_1024", 60_000)
+    assert not advises_rebuilding(conn, "graph_embeddings_1024", 50_000)

@@ -36,6 +36,8 @@ REFUSED: list[tuple[list[str], int, str]] = [
     (["search", ""], 2, "the text is empty"),
     (["search", "the of and", "--exit-code"], 3, "there is no such fact"),
     (["at", "noon"], 2, "is not a time"),
+    (["at", "0001-01-01T00:00:00+14:00"], 2, "is not a time"),
+    (["history", "gym\udcff"], 2, "is not UTF-8 (character 4)"),
     (["show", "abcdef12"], 4, "there is no fact abcdef12"),
     (["history", "gym"], 4, 'nothing is known of "gym"'),
     (["expire", "abcdef12"], 4, "there is no fact abcdef12"),
@@ -48,6 +50,13 @@ def test_what_can_not_be_is_refused_in_one_line(cli: Invoke, conn: Conn) -> None
         assert (refused.code, refused.out.count("\n") <= 1) == (code, True), refused.err
         assert says in refused.err.splitlines()[0]
     assert conn.execute("SELECT count(*) AS n FROM facts").fetchone() == {"n": 0}
+
+
+def test_a_dash_stands_for_standard_input(cli: Invoke) -> None:
+    row = cli("fact", "add", "-", "-o", "json", input=b"The pool is closed.\n").json
+    assert cli("fact", "show", row["id"], "-o", "json").json["text"] == "The pool is closed."
+    assert cli("fact", "add", "-", input=b"\xff").code == 2
+    assert cli("fact", "add", "-", "--object", "-", input=b"").code == 2
 
 
 def test_the_life_of_a_fact(cli: Invoke, conn: Conn) -> None:

@@ -99,7 +99,7 @@ def test_edges_are_drawn_and_taken_away(cli: Invoke, press: dict[str, str]) -> N
     ):
         words = [] if weight is None else ["--weight", weight]
         row = cli("graph", "link", *pair, *words, "-o", "json").json
-        assert (row["outcome"], pytest.approx(row["weight"])) == (outcome, stored)
+        assert (row["outcome"], row["weight"]) == (outcome, stored)
     assert cli("graph", "unlink", *pair, "--dry-run", "-o", "json").json["outcome"] == "unlinked"
     for outcome in ("unlinked", "unchanged"):
         assert cli("graph", "unlink", *pair, "-o", "json").json["outcome"] == outcome
@@ -173,6 +173,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["fit", "--hops", "9"], 2, "usage.arguments"),
     (["add", "task", "x"], 2, "graph.added_elsewhere"),
     (["add", "agent", " "], 2, "graph.bad_id"),
+    (["add", "agent", "a\udcff"], 2, "usage.not_utf8"),
     (["add", "memory_cell", "noslash"], 2, "graph.bad_id"),
     (["add", "skill", "x", "--sort", "y"], 2, "graph.bad_value"),
     (["add", "skill", "x", "--props", "[1]"], 2, "graph.bad_value"),
@@ -185,6 +186,11 @@ def test_bad_input_is_one_clear_line(cli: Invoke, press: dict[str, str]) -> None
         said = cli("graph", *words, "-o", "json")
         assert (said.code, said.out, said.error["code"]) == (code, "", error), words
         assert "\n" not in said.error["message"]
+
+
+def test_a_hint_can_be_pasted_into_a_shell(cli: Invoke) -> None:
+    said = cli("graph", "show", "agent:x; rm -r $(pwd)", "-o", "json")
+    assert said.error["hint"] == "seedcore graph add agent 'x; rm -r $(pwd)'"
 
 
 def test_the_graph_is_written_into_a_folder_from_one_snapshot(

@@ -48,6 +48,8 @@ def test_a_folder_becomes_a_snapshot_and_comes_back_byte_for_byte(
     row = stored(cli, house, "v1", "--sign", str(key), "--checksum", dry["checksum"])
     assert (row["checksum"], row["rules"], row["fixtures"]) == (dry["checksum"], 3, 4)
     assert cli("pkg", "snapshot", "create", "v1", "--from", house).code == 5
+    for version in ("a\nb", " v9", ""):
+        assert cli("pkg", "snapshot", "create", version, "--from", house).code == 2
     wrong = cli(
         "pkg", "snapshot", "create", "v9", "--from", house, "--checksum", "00", "-o", "json"
     )
@@ -183,6 +185,14 @@ def test_promotions_are_gated_expected_recorded_and_taken_back(
     kept = cli("pkg", "snapshot", "delete", "v1", "--confirm", "v1", "-o", "json")
     assert (kept.code, kept.error["code"]) == (5, "pkg.snapshot_in_use")
     assert cli("pkg", "snapshot", "delete", "v2", "--confirm", "v2").code == 5
+    snapshot = cli("pkg", "snapshot", "show", "v1", "-o", "json").json
+    change = "UPDATE pkg_snapshots SET checksum = %s WHERE version = 'v1'"
+    conn.execute(change, ["0" * 64])
+    for words in (["rollback", "--yes"], ["snapshot", "export", "v1", "-f", "v1.tar"]):
+        damaged = cli("pkg", *words, "-o", "json")
+        assert (damaged.code, damaged.error["code"]) == (3, "pkg.checksum_mismatch")
+    assert _active(conn) == ["v2"]
+    conn.execute(change, [snapshot["checksum"]])
     back = cli("pkg", "rollback", "--yes", "--reason", "worse", "-o", "json").json
     assert (back["action"], back["to_version"], _active(conn)) == ("rollback", "v1", ["v1"])
     assert cli("pkg", "rollback", "--yes").code == 4

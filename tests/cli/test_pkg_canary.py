@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from seedcore.config.settings import Settings
+from seedcore.pkg.enactment import Asked, Enactor
 from tests.cli.conftest import Invoke
 from tests.cli.test_pkg import green, house, stored  # noqa: F401 # a fixture
 
@@ -148,6 +152,39 @@ def test_watching_draws_bars_and_ends_with_the_canary(
     assert lines[-1] == "  too slow"
 
 
+class Tags(HTMLParser):
+    """Reads a page, and fails where its tags do not fit into each other or a cell names no column."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        assert tag != "td" or names.get("data-label")
+        assert tag != "th" or names.get("scope")
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def contrast(ink: str, ground: str) -> float:
+    """The contrast of two colours by WCAG 2.2: 4.5 is its least for text."""
+
+    def luminance(color: str) -> float:
+        digits = color[1:] if len(color) == 7 else "".join(digit * 2 for digit in color[1:])
+        parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+        red, green_, blue = (
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green_ + 0.0722 * blue
+
+    lighter, darker = sorted((luminance(ink), luminance(ground)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
 def test_a_page_tells_all_of_a_snapshot_and_runs_nothing(
     cli: Invoke, conn: Conn, versions: dict[str, int]
 ) -> None:
@@ -165,6 +202,13 @@ def test_a_page_tells_all_of_a_snapshot_and_runs_nothing(
         assert (word in page) is (word != "none fires it"), word
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
+    Tags().feed(page)
+    for theme in page.split("prefers-color-scheme:dark"):
+        colors = dict(re.findall(r"--([a-z]+):(#[0-9a-f]{3,6})", theme))
+        for ground in ("bg", "soft"):
+            for ink in ("fg", "dim", "good", "bad", "warn"):
+                ratio = contrast(colors[ink], colors[ground])
+                assert ratio >= 4.5, f"{ink} on {ground}: {ratio:.2f}"
     assert cli("pkg", "report", "v2", "-f", "/nowhere/x.html").code == 2
     assert cli("pkg", "check").code == 0
     conn.execute(
@@ -187,5 +231,71 @@ def test_devices_say_what_they_run(cli: Invoke, conn: Conn, versions: dict[str, 
     (row,) = cli("pkg", "coverage", "-o", "json").json
     assert (row["on_version"], row["total"], row["stale"], row["ratio"]) == (1, 2, 1, 0.5)
     assert cli("pkg", "coverage", "--min", 0.6).code == 3
+    assert cli("pkg", "coverage", "--target", "edge:dor").code == 0
+    assert cli("pkg", "coverage", "--target", "edge:dor", "--min", 0.6).code == 4
     known = {d["device_id"]: d["known"] for d in cli("pkg", "devices", "list", "-o", "json").json}
     assert known == {"door-0": True, "door-1": True, "door-2": False}
+
+
+def test_only_what_is_signed_acts_where_a_key_is_set(
+    cli: Invoke,
+    conn: Conn,
+    house: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key, other = tmp_path / "key", tmp_path / "other"
+    key.write_text("0123456789abcdef")
+    other.write_text("fedcba9876543210")
+    signed: dict[str, tuple[str, ...]] = {
+        "v1": (),
+        "v2": ("--sign", str(other)),
+        "v3": ("--sign", str(key)),
+    }
+    ids = {name: stored(cli, house, name, *more)["id"] for name, more in signed.items()}
+    for snapshot_id in ids.values():
+        green(conn, snapshot_id)
+    assert cli("pkg", "promote", "v1", "--yes").code == 0
+
+    def state() -> list[Any]:
+        return conn.execute(
+            "SELECT (SELECT array_agg(version) FROM pkg_snapshots WHERE is_active) AS active,"
+            " (SELECT count(*) FROM pkg_promotions) AS promotions,"
+            " (SELECT count(*) FROM pkg_rollout_events) AS events,"
+            " (SELECT count(*) FROM pkg_rollout_plans) AS plans"
+        ).fetchall()
+
+    monkeypatch.setenv("PKG_VERIFY_KEY", str(key))
+    before = state()
+    for name, code in (("v1", "pkg.unsigned"), ("v2", "pkg.bad_signature")):
+        for words in (
+            ("promote", name, "--force", "--reason", "now", "--yes"),
+            ("promote", name, "--dry-run"),
+            ("canary", "start", name, "--target", "router", "--yes"),
+        ):
+            refused = cli("pkg", *words, "-o", "json")
+            assert (refused.code, refused.error["code"]) == (3, code)
+    assert state() == before
+    assert cli("pkg", "promote", "v3", "--yes").code == 0
+    before = state()
+    back = cli("pkg", "rollback", "--yes", "-o", "json")
+    assert (back.code, back.error["code"], state()) == (3, "pkg.unsigned", before)
+    # A worker does not believe who makes one active past the commands.
+    worker = Settings(pkg_verify_key=str(key))
+    conn.execute("UPDATE pkg_snapshots SET is_active = false WHERE is_active")
+    conn.execute("UPDATE pkg_snapshots SET is_active = true WHERE version = 'v2'")
+    task = conn.execute("SELECT id::text FROM task_submit('any')").fetchone()
+    assert task is not None
+    asked = Asked(
+        id=task["id"], attempts=1, type="any", domain=None, description=None, priority=0,
+        drift_score=0.0, params={},
+    )  # fmt: skip
+    enactor = Enactor(worker, "me", conn)
+    (verdict,) = enactor.decide([asked])
+    enactor.close()
+    assert verdict.error is not None
+    assert verdict.error.startswith("pkg.bad_signature")
+    for broken in ("short", None):
+        key.write_text(broken) if broken else key.unlink()
+        lost = cli("pkg", "promote", "v3", "--yes", "-o", "json")
+        assert (lost.code, lost.error["code"]) == (78, "pkg.verify_key")

@@ -62,7 +62,12 @@ def test_list_shows_what_tasks_can_call(shop: Invoke):
     assert header[:4] == ["name", "origin", "idempotent", "timeout_s"]
     names = [line[0] for line in lines]
     assert names == [
+        "artifact.add",
         "echo",
+        "fact.add",
+        "fact.search",
+        "graph.neighbors",
+        "memory.search",
         "registry.instances",
         "shop.bug",
         "shop.fail",

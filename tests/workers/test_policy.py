@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from tests.integration.pkg.test_enactment import activate
 from tests.unit.pkg.policies import orders, policy, rego, rule, tag
-from tests.workers.conftest import StartWorker, check_history
+from tests.workers.conftest import SHORT_LEASE, StartWorker, check_history, until
 
 Conn = psycopg.Connection[dict[str, Any]]
 
@@ -58,6 +59,60 @@ def test_a_worker_does_what_policy_calls_for_in_its_order(
     assert "no_executor" in task(ids["no"])["error"]
     denied = conn.execute("SELECT task_id FROM pkg_evaluations WHERE denied").fetchall()
     assert [str(row["task_id"]) for row in denied] == [ids["no"]]
+    check_history(conn)
+
+
+@pytest.mark.usefixtures("all_events")
+def test_a_worker_killed_while_it_enacts_leaves_nothing_and_the_next_one_all(
+    start_worker: StartWorker, conn: Conn, database_url: str, task: Callable[[str], dict[str, Any]]
+) -> None:
+    activate(
+        conn,
+        policy(
+            rule("walk", tag("walk"), emits=("first", orders("second"))),
+            subtasks={"first": NAP, "second": NAP},
+        ),
+    )
+    parent = conn.execute(
+        "SELECT id::text FROM task_submit('walk', p_params => %s)", [Jsonb({"tags": ["walk"]})]
+    ).fetchone()
+    assert parent is not None
+    waiting = (
+        " FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%pkg_evaluations%'"
+        " AND datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    stored_now = (
+        "SELECT (SELECT count(*) FROM tasks WHERE jsonb_exists(params, 'pkg')) AS children,"
+        " (SELECT count(*) FROM task_proto_plan) AS plans,"
+        " (SELECT count(*) FROM pkg_evaluations WHERE task_id = %s) AS evaluations"
+    )
+
+    def counted() -> tuple[int, ...]:
+        row = conn.execute(stored_now.encode(), [parent["id"]]).fetchone()
+        assert row is not None
+        return tuple(row.values())
+
+    # The record is the transaction's last statement: its children and plan are written, and not yet there.
+    with (
+        # What servers do is looked at from outside: a transaction sees it as it was at its first look.
+        psycopg.connect(database_url, autocommit=True) as other,
+        conn.transaction(),
+    ):
+        conn.execute("LOCK TABLE pkg_evaluations IN SHARE MODE")
+        worker = start_worker(env=SHORT_LEASE, wait=False)
+        until(lambda: other.execute(("SELECT 1" + waiting).encode()).fetchone(), timeout=60)
+        worker.signal(signal.SIGKILL)
+        worker.end()
+        # The server notices at its next word to the worker, which is gone either way.
+        other.execute(("SELECT pg_terminate_backend(pid)" + waiting).encode())
+        until(lambda: not other.execute(("SELECT 1" + waiting).encode()).fetchone())
+        assert counted() == (0, 0, 0)
+    assert counted() == (0, 0, 0)
+
+    start_worker("--index", "2", env=SHORT_LEASE)
+    until(lambda: task(parent["id"])["status"] == "completed", timeout=60)
+    assert counted() == (2, 1, 1)
+    assert task(parent["id"])["attempts"] >= 2
     check_history(conn)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from seedcore.agent.builtin.plainly import plainly
 from seedcore.agent.definition import tool
 
 if TYPE_CHECKING:
@@ -40,14 +40,7 @@ def instances_tool(settings: Settings) -> Tool[..., Any]:
             rows = store.active(conn, logical_id)
         return {
             "epoch": None if epoch is None else str(epoch),
-            "instances": [{key: _plain(value) for key, value in row.items()} for row in rows],
+            "instances": plainly(rows),
         }
 
     return instances
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (str, int)):
-        return value
-    isoformat: Callable[[], str] | None = getattr(value, "isoformat", None)
-    return str(value) if isoformat is None else isoformat()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from threading import Thread
@@ -21,7 +21,7 @@ from seedcore.db.rows import Row, fetch
 from seedcore.embed import run as texts, selection
 from seedcore.embed.graph_encoder.encoders import GraphEncoder
 from seedcore.embed.graph_encoder.sample import Sample
-from seedcore.embed.model import EncoderIdentity, Purpose, Vectors
+from seedcore.embed.model import EncoderIdentity, Purpose, TextEncoder, Vectors
 from seedcore.embed.store import write_vectors
 from seedcore.graph.embedding import gather, service
 from seedcore.graph.model import KINDS, kind_of
@@ -278,6 +278,22 @@ class _Limited:
         return limited(lambda: self._encoder.encode(sample, k), self._limit_s)
 
 
+class _LimitedText:
+    """A text encoder whose calls may take only so long."""
+
+    def __init__(self, encoder: TextEncoder, limit_s: float) -> None:
+        self._encoder = encoder
+        self._limit_s = limit_s
+        self.is_lexical = encoder.is_lexical
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        return self._encoder.identity
+
+    def encode(self, texts: Sequence[str], purpose: Purpose) -> Vectors:
+        return limited(lambda: self._encoder.encode(texts, purpose), self._limit_s)
+
+
 def limited(call: Callable[[], T], limit_s: float) -> T:
     """Return what a call returns, unless it takes too long; its thread is left to end by itself.
 
@@ -312,24 +328,32 @@ def _nim_embed(work: Work) -> dict[str, Any]:
         raise GraphTaskFailed("bad_payload", f"scope is one of {', '.join(_SCOPES)}, not {scope!r}")
     name = config.get("encoder")
     choice = selection.choose(work.conn, work.settings, name if isinstance(name, str) else None)
+    choice.encoder = _LimitedText(choice.encoder, work.settings.graph_embed_timeout_s)
+    of_tasks = replace(texts.TASKS, label=work.settings.task_embed_label)
+    source = _source(config, of_tasks)
     total = texts.Outcome("texts", choice.stored.identity.model)
     about: dict[str, Any] = {}
     tasks = 0
-    if scope == "pending":
-        for source in (texts.TASKS, texts.MULTIMODAL):
+    if scope == "pending" and source is not texts.FACTS:
+        for kind in (of_tasks, texts.MULTIMODAL):
             while True:
                 work.checkpoint()
-                done = texts.embed_due(work.conn, choice, work.owner, source=source)
+                done = texts.embed_due(work.conn, choice, work.owner, source=kind)
                 if not done.embedded + done.unchanged + done.skipped + done.failed:
                     break
                 tasks += _add(total, done)
     elif scope is not None:
-        wanted = texts.Wanted(missing=scope == "missing", stale=scope == "stale")
-        tasks += _add(total, _run(work, choice, texts.TASKS, wanted))
+        # Of facts nobody notes what is pending: it is what is missing or stale.
+        wanted = texts.Wanted(
+            missing=scope != "stale",
+            stale=scope != "missing",
+            limit=_whole(config, "limit", 0, 0, 1_000_000_000),
+        )
+        tasks += _add(total, _run(work, choice, source, wanted))
     else:
         start = inputs.resolve(work.conn, work.params, strict=bool(config.get("strict")))
         about = _about(start)
-        tasks += _nim_nodes(work, choice, start, total)
+        tasks += _nim_nodes(work, choice, of_tasks, start, total)
     work.embedded[1024] += total.embedded
     return {
         "embedded": total.embedded,
@@ -344,12 +368,25 @@ def _nim_embed(work: Work) -> dict[str, Any]:
     }
 
 
-def _nim_nodes(work: Work, choice: selection.Choice, start: Start, total: texts.Outcome) -> int:
+def _source(config: Mapping[str, Any], of_tasks: texts.Source) -> texts.Source:
+    kind = config.get("kind", "tasks")
+    if kind not in ("tasks", "facts"):
+        raise GraphTaskFailed("bad_payload", f"kind is tasks or facts, not {kind!r}")
+    return of_tasks if kind == "tasks" else texts.FACTS
+
+
+def _nim_nodes(
+    work: Work,
+    choice: selection.Choice,
+    of_tasks: texts.Source,
+    start: Start,
+    total: texts.Outcome,
+) -> int:
     """Embed the texts of nodes: tasks and facts under their own labels, the others by what is said of them."""
     by_kind: dict[str, list[Row]] = {}
     for node in start.nodes:
         by_kind.setdefault(start.rows[node]["node_type"], []).append(start.rows[node])
-    for kind, source in (("task", texts.TASKS), ("fact", texts.FACTS)):
+    for kind, source in (("task", of_tasks), ("fact", texts.FACTS)):
         rows = by_kind.pop(kind, [])
         for begin in range(0, len(rows), _TOGETHER):
             work.checkpoint()
@@ -363,10 +400,7 @@ def _nim_nodes(work: Work, choice: selection.Choice, start: Start, total: texts.
         said = [row for row in said if row["text"].strip()]
         total.skipped += len(page) - len(said)
         contents = [row["text"] for row in said]
-        vectors = limited(
-            lambda c=contents: choice.encoder.encode(c, Purpose.PASSAGE),
-            work.settings.graph_embed_timeout_s,
-        )
+        vectors = choice.encoder.encode(contents, Purpose.PASSAGE)
         good = [n for n, vector in enumerate(vectors) if vector.any()]
         total.skipped += len(said) - len(good)
         written = write_vectors(

@@ -75,11 +75,10 @@ class Test:
         BadPolicy: Its pattern, or its list, can't be read.
     """
 
-    __slots__ = ("_look", "condition", "holds", "operand", "text")
+    __slots__ = ("_look", "condition", "holds", "operand")
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
-        self.text = str(condition)
         self.operand = Operand(condition.value) if condition.value is not None else None
         try:
             self._look = _looks(condition)
@@ -88,6 +87,11 @@ class Test:
             raise BadPolicy(
                 f"the condition {condition}: {error}", code="pkg.bad_condition"
             ) from None
+
+    @property
+    def text(self) -> str:
+        """The condition on one line."""
+        return str(self.condition)
 
     def explain(self, document: Input) -> dict[str, Any]:
         """Return whether it holds, what it found, and why it does not hold when types differ."""

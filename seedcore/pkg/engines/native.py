@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, cast
 
 from seedcore.pkg.building import collector_paused
@@ -39,6 +40,7 @@ from seedcore.pkg.model import (
 )
 
 _SCANNED = -1
+_position = attrgetter("position")
 _sorted_text = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 _Same = tuple[str | None, ...]
 
@@ -61,9 +63,90 @@ class _Compiled:
     rule: Rule
     tests: tuple[Test, ...]
     emitted: tuple[_Emitted, ...]
-    fired: Fired
     others: tuple[Holds, ...] = ()
     """Its conditions but the one that it waits at."""
+    _fired: Fired | None = None
+
+    @property
+    def fired(self) -> Fired:
+        """What is told when it fires: written the first time, as most rules of many never do."""
+        if self._fired is None:
+            rule = self.rule
+            self._fired = Fired(
+                rule.name,
+                rule.priority,
+                tuple(test.text for test in self.tests),
+                tuple(f"{emitted.relation} {emitted.name}" for emitted in self.emitted),
+                None if rule.id is None else str(rule.id),
+            )
+        return self._fired
+
+
+class _Parts:
+    """Tests and emissions of one policy, each made once however many rules share it.
+
+    Args:
+        defaults: Params of the subtask types, by name.
+    """
+
+    def __init__(self, defaults: Mapping[str, Mapping[str, Any]]) -> None:
+        self._defaults = defaults
+        self._seen: dict[int, Test] = {}
+        self._tests: dict[_Same, Test] = {}
+        self._emitted: dict[tuple[int, int | None], _Emitted] = {}
+
+    def test(self, condition: Condition) -> Test:
+        """Return the test of a condition; equal conditions of many rules are one test.
+
+        Raises:
+            BadPolicy: It can't be read.
+        """
+        # By identity first: a stored policy has equal conditions as one object, which the policy keeps.
+        test = self._seen.get(id(condition))
+        if test is None:
+            same = (
+                condition.type, condition.key, condition.operator, condition.value,
+                condition.predicate,
+                None if condition.object is None else canonical(condition.object),
+            )  # fmt: skip
+            test = self._tests.get(same)
+            if test is None:
+                test = self._tests[same] = Test(condition)
+            self._seen[id(condition)] = test
+        return test
+
+    def emitted(self, rule: Rule, emissions: Sequence[Emission], place: int) -> _Emitted:
+        """Return what an emission of a rule asks for.
+
+        Raises:
+            BadPolicy: It names what the policy does not have.
+        """
+        emission = emissions[place]
+        after: int | None = None
+        if emission.relation is Relation.ORDERS and place > 0:
+            after = place - 1
+        elif emission.relation is Relation.GATE:
+            after = gate_of(rule, emissions, place)
+        known = self._emitted.get((id(emission), after))
+        if known is None:
+            known = self._emitted[id(emission), after] = self._made(rule, emission, after)
+        return known
+
+    def _made(self, rule: Rule, emission: Emission, after: int | None) -> _Emitted:
+        default = self._defaults.get(emission.subtask)
+        if default is None:
+            raise BadPolicy(
+                f"rule {rule.name} emits {emission.subtask}, which is no subtask type of this policy",
+                code="pkg.unknown_subtask",
+            )
+        params = merged(default, emission.params) if emission.params else default
+        return _Emitted(
+            (emission.subtask, _sorted_text(params) if params else ""),
+            emission.subtask,
+            params,
+            after,
+            emission.relation,
+        )
 
 
 class NativeEngine:
@@ -80,11 +163,11 @@ class NativeEngine:
 
     def __init__(self, policy: Policy) -> None:
         defaults = {subtask.name: subtask.default_params or {} for subtask in policy.subtasks}
-        tests: dict[_Same, Test] = {}
         enabled = [rule for rule in policy.rules if not rule.disabled]
-        enabled.sort(key=lambda rule: (-rule.priority, rule.name))
         with collector_paused():
-            self._rules = [_compile(rule, defaults, tests) for rule in enabled]
+            enabled.sort(key=lambda rule: (-rule.priority, rule.name))
+            parts = _Parts(defaults)
+            self._rules = [_compile(rule, parts) for rule in enabled]
             self._index = _Index(self._rules)
 
     def evaluate(self, document: Input, *, explain: bool = False) -> Decision:
@@ -131,61 +214,20 @@ class NativeEngine:
         return fired
 
 
-def _compile(
-    rule: Rule, defaults: Mapping[str, Mapping[str, Any]], known: dict[_Same, Test]
-) -> _Compiled:
-    tests: list[Test] = []
-    for condition in sorted(rule.conditions, key=lambda c: c.position):
-        # Equal conditions of many rules are one test.
-        same = (
-            condition.type, condition.key, condition.operator, condition.value, condition.predicate,
-            None if condition.object is None else canonical(condition.object),
-        )  # fmt: skip
-        test = known.get(same)
-        if test is None:
-            test = known[same] = Test(condition)
-        tests.append(test)
-    emissions = sorted(rule.emissions, key=lambda e: e.position)
+def _compile(rule: Rule, parts: _Parts) -> _Compiled:
+    conditions, emissions = rule.conditions, rule.emissions
+    if len(conditions) > 1:
+        conditions = sorted(conditions, key=_position)
+    if len(emissions) > 1:
+        emissions = sorted(emissions, key=_position)
     return _Compiled(
         rule,
-        tuple(tests),
-        tuple(_emitted(rule, emissions, place, defaults) for place in range(len(emissions))),
-        Fired(
-            rule.name,
-            rule.priority,
-            tuple(test.text for test in tests),
-            tuple(f"{e.relation} {e.subtask}" for e in emissions),
-            None if rule.id is None else str(rule.id),
-        ),
+        tuple([parts.test(condition) for condition in conditions]),
+        tuple([parts.emitted(rule, emissions, place) for place in range(len(emissions))]),
     )
 
 
-def _emitted(
-    rule: Rule, emissions: list[Emission], place: int, defaults: Mapping[str, Mapping[str, Any]]
-) -> _Emitted:
-    emission = emissions[place]
-    if emission.subtask not in defaults:
-        raise BadPolicy(
-            f"rule {rule.name} emits {emission.subtask}, which is no subtask type of this policy",
-            code="pkg.unknown_subtask",
-        )
-    own = emission.params
-    params = merged(defaults[emission.subtask], own) if own else defaults[emission.subtask]
-    after: int | None = None
-    if emission.relation is Relation.ORDERS and place > 0:
-        after = place - 1
-    elif emission.relation is Relation.GATE:
-        after = gate_of(rule, emissions, place)
-    return _Emitted(
-        (emission.subtask, _sorted_text(params) if params else ""),
-        emission.subtask,
-        params,
-        after,
-        emission.relation,
-    )
-
-
-def gate_of(rule: Rule, emissions: list[Emission], place: int) -> int | None:
+def gate_of(rule: Rule, emissions: Sequence[Emission], place: int) -> int | None:
     """Return the place of the emission that a GATE waits for; the first one waits for nothing."""
     source = emissions[place].gate_source
     if source is None:
@@ -309,18 +351,21 @@ class _Index:
         self._values: dict[tuple[str, ...], _Values] = {}
         self._signals: dict[str, dict[Operator, list[tuple[float, int]]]] = {}
         self._always: list[int] = []
+        ranks: dict[Test, int] = {}
         for number, compiled in enumerate(rules):
-            place = min(
-                range(len(compiled.tests)),
-                key=lambda place: _rank(compiled.tests[place]),
-                default=_SCANNED,
-            )
-            if place != _SCANNED and not self._put(compiled.tests[place], number):
-                place = _SCANNED
+            best, place = _NO_PLACE, _SCANNED
+            for here, test in enumerate(compiled.tests):
+                rank = ranks.get(test)
+                if rank is None:
+                    rank = ranks[test] = _rank(test)
+                if rank < best:
+                    best, place = rank, here
             if place == _SCANNED:
                 self._always.append(number)
+            else:
+                self._put(compiled.tests[place], number)
             compiled.others = tuple(
-                test.holds for other, test in enumerate(compiled.tests) if other != place
+                [test.holds for other, test in enumerate(compiled.tests) if other != place]
             )
         self._thresholds = {
             key: [
@@ -348,12 +393,9 @@ class _Index:
                 else:
                     yield from thresholds.rules[cut:]
 
-    def _put(self, test: Test, number: int) -> bool:
-        """Let a rule wait at a condition; False when the condition has no place."""
+    def _put(self, test: Test, number: int) -> None:
+        """Let a rule wait at a condition that has a rank."""
         condition = test.condition
-        rank = _rank(test)
-        if rank >= _NO_PLACE:
-            return False
         if condition.type is ConditionType.TAG:
             names = condition.items if condition.operator is Operator.IN else (condition.key,)
             for name in dict.fromkeys(names):
@@ -366,7 +408,6 @@ class _Index:
             values = self._values.setdefault(_path(condition), _Values())
             for operand in _operands(test):
                 values.add(operand, number)
-        return True
 
 
 _NO_PLACE = 9

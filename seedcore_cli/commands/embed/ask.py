@@ -110,7 +110,9 @@ def search(
     """
     from seedcore.embed import search as searching
     from seedcore.embed.model import check_dim
+    from seedcore.graph.model import kind_of
 
+    kinds = [kind_of(one).name for one in kind or ()]
     if (text is None) == (like is None):
         raise UsageError(
             "give a text, or --like, and not both", hint="seedcore embed search --help"
@@ -131,7 +133,7 @@ def search(
             without = []
         encoded = time.perf_counter() - begun
         scope = searching.Scope(
-            kinds=kind or (), namespace=namespace, snapshot_id=snapshot, without=without
+            kinds=kinds, namespace=namespace, snapshot_id=snapshot, without=without
         )
         found = searching.search(
             conn, stored, vector, scope, k=k, ef_search=ef_search, exact=exact or None

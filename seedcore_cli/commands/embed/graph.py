@@ -10,6 +10,7 @@ import typer
 from seedcore.errors import UsageError
 from seedcore_cli.commands.embed.columns import ENQUEUED_NODES, RUN
 from seedcore_cli.commands.embed.group import app
+from seedcore_cli.commands.embed.rebuilding import GRAPH_TABLE, RebuildIndex, advise, rebuilt
 from seedcore_cli.commands.embed.texts import Enqueue, Missing
 from seedcore_cli.options import Cli, DryRun, NoLimit, common
 from seedcore_cli.progress import progress_bar
@@ -56,6 +57,7 @@ def graph(
     ] = None,
     dim: Annotated[int, typer.Option("--dim", help="Dimensions: 128.", metavar="N")] = 128,
     limit: NoLimit = None,
+    rebuild_index: RebuildIndex = False,
     enqueue: Enqueue = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -85,6 +87,8 @@ def graph(
         raise UsageError("--id names the nodes; --missing and --kind choose among all")
     if enqueue and (encoder or label):
         raise UsageError("--enqueue leaves encoder and label to the worker")
+    if enqueue and rebuild_index:
+        raise UsageError("--rebuild-index is for a run that embeds here and now, not for --enqueue")
     label = label or cli.settings.graph_embedding_default_label
     of_kinds = [kind_of(name) for name in kinds] if kinds else None
     begun = time.perf_counter()
@@ -101,7 +105,12 @@ def graph(
             return
         cli.note(f"encoder: {ready.model} ({ready.why})")
         seen = written = 0
-        with progress_bar(cli, "embedding graph") as show:
+        if not rebuild_index:
+            advise(cli, conn, GRAPH_TABLE, len(nodes))
+        with (
+            rebuilt(cli, GRAPH_TABLE, rebuild_index and not dry_run),
+            progress_bar(cli, "embedding graph") as show,
+        ):
             for part in service.embed_nodes(
                 conn, ready, nodes, label=label, k=hops, dry_run=dry_run
             ):

@@ -16,6 +16,9 @@ from seedcore_cli.progress import progress_bar
 app = group("List, build, drop and check the indexes that find near vectors.")
 parent.add_typer(app, name="index")
 
+# maintenance_work_mem counts kB in a 32-bit integer.
+_MOST_MEMORY_MB = 2_097_151
+
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help="Which. Default: all of them.")
 ]
@@ -54,6 +57,7 @@ def build(
             help="maintenance_work_mem for it; an index that fits is built several times faster.",
             metavar="MB",
             min=16,
+            max=_MOST_MEMORY_MB,
         ),
     ] = None,
     concurrently: Concurrently = True,

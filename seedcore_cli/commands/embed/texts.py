@@ -11,6 +11,7 @@ import typer
 from seedcore.errors import PartialFailure, UsageError
 from seedcore_cli.commands.embed.columns import ENQUEUED, RUN
 from seedcore_cli.commands.embed.group import app
+from seedcore_cli.commands.embed.rebuilding import TEXT_TABLE, RebuildIndex, advise, rebuilt
 from seedcore_cli.options import Cli, DryRun, NoLimit, common
 from seedcore_cli.progress import progress_bar
 
@@ -69,6 +70,7 @@ def tasks(
     encoder: Encoder = None,
     batch: Batch = 256,
     limit: NoLimit = None,
+    rebuild_index: RebuildIndex = False,
     enqueue: Enqueue = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -89,9 +91,11 @@ def tasks(
     _check_dim(dim)
     source = MULTIMODAL if space is Space.MULTIMODAL else TASKS
     if enqueue:
+        _no_rebuilding(rebuild_index)
         _enqueue(cli, source, ids, encoder, limit, dry_run=dry_run)
         return
-    _run(cli, source, _wanted(missing, stale, all_, batch, limit, dry_run), ids, encoder)
+    wanted = _wanted(missing, stale, all_, batch, limit, dry_run)
+    _run(cli, source, wanted, ids, encoder, rebuild=rebuild_index)
 
 
 @app.command("facts")
@@ -107,6 +111,8 @@ def facts(
     encoder: Encoder = None,
     batch: Batch = 256,
     limit: NoLimit = None,
+    rebuild_index: RebuildIndex = False,
+    enqueue: Enqueue = False,
     dry_run: DryRun = False,
 ) -> None:
     """Embed the texts of facts: what lacks a vector, and what has the vector of an older text.
@@ -118,7 +124,17 @@ def facts(
     from seedcore.embed.run import FACTS
 
     _check_dim(dim)
-    _run(cli, FACTS, _wanted(missing, stale, all_, batch, limit, dry_run), ids, encoder)
+    if enqueue:
+        _no_rebuilding(rebuild_index)
+        _enqueue(cli, FACTS, ids, encoder, limit, dry_run=dry_run)
+        return
+    wanted = _wanted(missing, stale, all_, batch, limit, dry_run)
+    _run(cli, FACTS, wanted, ids, encoder, rebuild=rebuild_index)
+
+
+def _no_rebuilding(rebuild: bool) -> None:
+    if rebuild:
+        raise UsageError("--rebuild-index is for a run that embeds here and now, not for --enqueue")
 
 
 def _wanted(
@@ -138,10 +154,16 @@ def _wanted(
 
 
 def _run(
-    cli: Cli, source: Source, wanted: Wanted, ids: list[str] | None, encoder: str | None
+    cli: Cli,
+    source: Source,
+    wanted: Wanted,
+    ids: list[str] | None,
+    encoder: str | None,
+    *,
+    rebuild: bool,
 ) -> None:
     from seedcore.embed import fitting
-    from seedcore.embed.run import resolve_ids, run
+    from seedcore.embed.run import count_of, resolve_ids, run
     from seedcore.embed.selection import choose
 
     with cli.connect() as conn:
@@ -152,7 +174,13 @@ def _run(
             fitting.fit(conn)
         choice = choose(conn, cli.settings, encoder, keep=False, prepare=True)
         cli.note(f"encoder: {choice.stored.identity.model} ({choice.why})")
-        with progress_bar(cli, f"embedding {source.kind}") as show:
+        table = "task_multimodal_embeddings" if source.space == "multimodal" else TEXT_TABLE
+        if not rebuild and wanted.ids is None:
+            advise(cli, conn, table, count_of(conn, source))
+        with (
+            rebuilt(cli, table, rebuild and not wanted.dry_run),
+            progress_bar(cli, f"embedding {source.kind}") as show,
+        ):
             outcome = run(conn, choice, source, wanted, show)
     row: dict[str, Any] = dataclasses.asdict(outcome)
     if wanted.dry_run:

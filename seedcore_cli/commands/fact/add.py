@@ -16,7 +16,7 @@ from seedcore_cli.commands.task.source import opened
 from seedcore_cli.commands.task.submit import OnError
 from seedcore_cli.humanize import count_of
 from seedcore_cli.options import Cli, DryRun, Reason, common
-from seedcore_cli.params import parse_duration, parse_time, read_json
+from seedcore_cli.params import parse_duration, parse_time, read_json, read_source
 
 if TYPE_CHECKING:
     from seedcore.fact.adding import Entry
@@ -39,7 +39,8 @@ def _many(*names: str, help: str, **more: Any) -> Any:
 def add(
     cli: Cli,
     text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="The statement in words.")
+        str | None,
+        typer.Argument(metavar="TEXT", help="The statement in words; - reads standard input."),
     ] = None,
     *,
     subject: Annotated[
@@ -134,6 +135,10 @@ def add(
     Exit codes: 4 no such snapshot; 5 another fact says otherwise; 7 lines of a file were refused; 69 with
     --embed, the encoder can't be reached.
     """
+    if text == "-" and file is None:
+        if object_ == "-":
+            raise UsageError("TEXT and --object can't both read standard input")
+        text = read_source(text, "TEXT")[0].strip()
     given: dict[str, Any] = {
         "text": text,
         "subject": subject,

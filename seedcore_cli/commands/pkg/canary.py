@@ -27,9 +27,12 @@ app = group(
 parent.add_typer(app, name="canary")
 
 Target = Annotated[
-    str, typer.Option("--target", metavar="TARGET", help="router, or such as edge:door.")
+    str,
+    typer.Option(
+        "--target", metavar="TARGET", help="Whom it serves: router, or devices such as edge:door."
+    ),
 ]
-Region = Annotated[str, typer.Option("--region", metavar="REGION", help="Default: global.")]
+Region = Annotated[str, typer.Option("--region", metavar="REGION", help="The lane's region.")]
 _FAILED = ("Aborted", "Degraded")
 _OVER = ("Succeeded", "Aborted")
 
@@ -51,7 +54,7 @@ def start(
     steps: Annotated[
         str | None,
         typer.Option(
-            "--steps", metavar="P,P,…", help="Percents that rise to 100. PKG_CANARY_STEPS."
+            "--steps", metavar="P,P,…", help="Percents that rise to 100. Default: PKG_CANARY_STEPS."
         ),
     ] = None,
     pause: Annotated[
@@ -59,19 +62,24 @@ def start(
         typer.Option(
             "--pause",
             metavar="DUR",
-            help="How long each step lasts at least, or manual: until somebody advances it.",
+            help="How long each step lasts at least, or manual: until it is advanced. Default: 10m.",
             parser=_pause,
+            show_default=False,
         ),
     ] = 600.0,
     gate: Annotated[
         str,
         typer.Option(
-            "--gate", metavar="GATES", help="What must hold before the next step, comma-separated."
+            "--gate",
+            metavar="GATES",
+            help="What must hold before the next step, such as 'errors=0,p95_ms<15'.",
         ),
     ] = "",
     auto: Annotated[
         bool,
-        typer.Option("--auto", help="The queue workers take it on when its gates pass, and back."),
+        typer.Option(
+            "--auto", help="Workers take it on while its gates hold, and abort it when they fail."
+        ),
     ] = False,
     max_fail: Annotated[
         int,
@@ -85,7 +93,7 @@ def start(
             "--min-samples",
             metavar="N",
             min=1,
-            help="Evaluations that a gate takes to be measured. PKG_CANARY_MIN_SAMPLES.",
+            help="Evaluations that a gate takes to be measured. Default: PKG_CANARY_MIN_SAMPLES.",
         ),
     ] = None,
     force: Annotated[
@@ -97,18 +105,20 @@ def start(
 ) -> None:
     """Serve a snapshot to the first step's share of a lane.
 
-    Gates compare what is measured since the step began: deny_rate, error_rate, p95_ms, each also as
-    ..._delta (less the stable snapshot's), errors and samples. 'errors=0' is missed by the first error;
-    all others take --min-samples evaluations.
+    Gates compare what is measured since the step began: deny_rate, error_rate and p95_ms, each also as
+    ..._delta (less the stable snapshot's), errors and samples; with <, <=, =, !=, >= or >. The gate
+    errors=0 is missed by the first error; all others take --min-samples evaluations.
+
+    The canary goes on by 'seedcore pkg canary advance', or with --auto by itself.
 
     Examples:
       seedcore pkg canary start v2 --target router --steps 5,25,50,100 --pause 10m --yes
       seedcore pkg canary start v2 --target router --auto --gate 'deny_rate_delta<0.02,p95_ms<15,errors=0' --yes
 
-    Exit codes: 2 bad steps or gates; 3 its content is not what was stored; 4 there is no such snapshot;
-    5 a canary is under way there, or it is not validated; 10 not confirmed.
+    Exit codes: 2 bad steps or gates; 3 its content is not what was stored, or it lacks the signature that
+    PKG_VERIFY_KEY asks for; 4 there is no such snapshot; 5 a canary is under way there, or it is not validated; 10 not confirmed.
     """
-    from seedcore.pkg import canary
+    from seedcore.pkg import canary, signature
     from seedcore.pkg.gate import parse_gates, parse_steps
 
     plan = canary.Plan(
@@ -128,7 +138,15 @@ def start(
             summary = f"serve {found.version} to {plan.steps[0]} % of {lane}"
             cli.confirm(level=1, summary=summary, yes=yes)
         row = canary.start(
-            conn, found, lane, plan, actor=cli.actor, reason=reason, force=force, dry_run=dry_run
+            conn,
+            found,
+            lane,
+            plan,
+            actor=cli.actor,
+            reason=reason,
+            force=force,
+            key=signature.required_key(cli.settings),
+            dry_run=dry_run,
         )
     cli.printer.one(row, CANARIES)
     if not dry_run:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from seedcore.errors import CheckFailed, UsageError
+from seedcore.errors import CheckFailed, NotFound, UsageError
 from seedcore_cli.app import group
 from seedcore_cli.commands.pkg.arguments import Environment
 from seedcore_cli.commands.pkg.columns import COVERAGE, DEPLOYMENTS, DEVICES
@@ -58,7 +58,7 @@ def coverage(
 
     Example: seedcore pkg coverage --target edge:door --min 0.95
 
-    Exit codes: 3 a lane is below --min.
+    Exit codes: 3 a lane is below --min; 4 with --min, there is no such lane.
     """
     from seedcore.pkg import devices as core
 
@@ -67,6 +67,13 @@ def coverage(
     with cli.connect() as conn:
         rows = core.coverage(conn, target=target, region=region)
     cli.printer.many(rows, COVERAGE)
+    if least is not None and not rows:
+        where = " ".join(["", *filter(None, (target, region))])
+        raise NotFound(
+            f"there is no lane{where} whose coverage could be judged",
+            code="pkg.lane_not_found",
+            hint="seedcore pkg deployments",
+        )
     low = [row for row in rows if least is not None and (row["ratio"] or 0) < least]
     if low:
         names = ", ".join(f"{row['target']} in {row['region']}" for row in low)

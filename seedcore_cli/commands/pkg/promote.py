@@ -47,18 +47,19 @@ def promote(
     """Make a snapshot the active one of its environment, at once and for everybody.
 
     It takes a green validation run of exactly this content. Lanes stay as they are, but for one that is
-    named; 'seedcore pkg canary' changes them step by step. Of several promotions at once with the same --expect-version one wins;
-    without it each replaces the one before.
+    named; 'seedcore pkg canary' changes them step by step. Of several promotions at once with the same
+    --expect-version one wins; without it each replaces the one before.
 
     Examples:
       seedcore pkg promote v2 --env prod --expect-version v1 --yes
       seedcore pkg promote v2 --force --reason "the old one is dangerous" --yes
 
-    Exit codes: 3 its content is not what was stored; 4 there is no such snapshot; 5 another version is
+    Exit codes: 3 its content is not what was stored, or it lacks the signature that PKG_VERIFY_KEY asks
+    for; 4 there is no such snapshot; 5 another version is
     active, it is of another environment, or not validated, or a canary is under way on the lane; 10 not
     confirmed.
     """
-    from seedcore.pkg import model, promotion
+    from seedcore.pkg import model, promotion, signature
     from seedcore.pkg.canary import Lane
 
     if region and not target:
@@ -76,6 +77,7 @@ def promote(
             force=force,
             expected=expect,
             lane=Lane(target, region or "global") if target else None,
+            key=signature.required_key(cli.settings),
             dry_run=dry_run,
         )
     cli.printer.one(row, PROMOTED)
@@ -106,10 +108,10 @@ def rollback(
       seedcore pkg rollback --env prod --reason "v2 denies everything" --yes
       seedcore pkg rollback --env prod --to v1 --dry-run
 
-    Exit codes: 4 there is nothing to go back to; 5 another version is active, or it is active already;
-    10 not confirmed.
+    Exit codes: 3 its content is not what was stored, or lacks the signature that PKG_VERIFY_KEY asks for;
+    4 there is nothing to go back to; 5 another version is active, or it is active already; 10 not confirmed.
     """
-    from seedcore.pkg import model, promotion
+    from seedcore.pkg import model, promotion, signature
 
     with cli.connect() as conn:
         found = None if to is None else find(conn, to, None, prefer=env.value)
@@ -123,6 +125,7 @@ def rollback(
             reason=reason,
             to=found,
             expected=expect,
+            key=signature.required_key(cli.settings),
             dry_run=dry_run,
         )
     cli.printer.one(row, PROMOTED)

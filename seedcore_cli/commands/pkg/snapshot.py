@@ -138,13 +138,13 @@ def show(
 
     Exit codes: 3 its content or signature does not match; 4 there is no such snapshot.
     """
-    from seedcore.pkg import snapshots, store
+    from seedcore.pkg import signature, snapshots, store
 
     with cli.connect() as conn:
         found = find(conn, version, env)
         secret = read_key(key)
         if secret is not None:
-            snapshots.check_signature(found, secret)
+            signature.check(found, secret)
         if rules:
             cli.printer.many(snapshots.rules(store.load(conn, found.id)), RULES)
         else:

@@ -104,6 +104,13 @@ def test_each_bad_answer_is_one_clear_line(
     assert len(rules.calls) == calls
 
 
+def test_an_endpoint_that_asks_for_too_much_patience_is_quoted() -> None:
+    rules = Behaviour(fault=lambda *_: (429, {"Retry-After": "3600"}, b""))
+    with serving(rules) as url, pytest.raises(Unavailable) as caught:
+        client(url).encode(["pump"], Purpose.QUERY)
+    assert caught.value.message == f"{url} answered 429, and asks for 3600 s of patience"
+
+
 def test_an_endpoint_that_is_down_or_silent_is_named() -> None:
     with serving(Behaviour()) as url:
         pass

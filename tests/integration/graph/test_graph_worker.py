@@ -15,6 +15,8 @@ import psycopg
 import pytest
 
 from seedcore.config.settings import Settings
+from seedcore.embed.pending import backfill, enqueue
+from seedcore.embed.run import FACTS
 from seedcore.graph.tasks import operations
 from seedcore.task.model import NewTask
 from seedcore.task.submission import submit
@@ -122,8 +124,7 @@ def test_every_operation(
         "nim_task_embed", start_task_ids=[task], start_fact_ids=[fact], start_agent_ids=["a"]
     )
     assert again["value"]["embedded"] == 0
-    assert ask("nim_embed", {"scope": "missing"})["value"]["embedded"] == 0
-    submit(conn, NewTask(type="query", description="how does paper age", hold=True))
+    submit(conn, NewTask(type="query", description="which ink", hold=True))
     assert ask("nim_embed", {"scope": "missing"})["value"]["embedded"] == 1
     synced = ask("sync")["value"]
     assert synced["backfill_task_nodes"] > 0
@@ -234,3 +235,82 @@ def test_an_idle_worker_is_called_and_tells_how_it_is(
     helper.join()
     assert ends == [(True, "healthy", None)]
     assert conn.execute("SELECT lane FROM queue_waiters").fetchone() is None
+
+
+def test_texts_without_a_vector_are_found_and_embedded(
+    conn: Conn, settings: Settings, people: dict[str, Any], ask: Callable[..., dict[str, Any]]
+) -> None:
+    few = dataclasses.replace(
+        settings, task_embed_backfill_batch=2, task_embed_backfill_interval_s=0.01
+    )
+    for word in ("press", "ship"):
+        submit(conn, NewTask(type="query", description=word, hold=True))
+
+    def labels() -> list[tuple[str, int]]:
+        rows = conn.execute(
+            "SELECT label, count(*) AS n FROM graph_embeddings_1024 GROUP BY label ORDER BY label"
+        ).fetchall()
+        return [(row["label"], row["n"]) for row in rows]
+
+    with psycopg.connect(conn.info.dsn, password=conn.info.password) as other:
+        other.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('seedcore.embed.backfill', 0))"
+        )
+        assert backfill(conn, few, "me") is None, "another worker is at it"
+    first = backfill(conn, few, "me")
+    assert first is not None
+    assert (first["pending"], first["task_id"] is None) == (2, False)
+    assert backfill(conn, few, "me") == {"pending": 1, "task_id": None}, "one task for all"
+    assert backfill(conn, few, "me") == {"pending": 0, "task_id": None}
+    run(settings, GraphOptions(once=True))
+    assert labels() == [("task.primary", 3)]
+    assert backfill(conn, few, "me") == {"pending": 0, "task_id": None}, "nothing for ever"
+
+    # A worker does it by itself; another text, and what stays out of its way.
+    conn.execute("UPDATE tasks SET description = 'yacht' WHERE description = 'ship'")
+    conn.execute("UPDATE tasks SET priority = 3 WHERE description = 'press'")
+    conn.execute(
+        "INSERT INTO task_embedding_status (task_id, space, state, model, content_sha256)"
+        " SELECT id, '1024', 'failed', 'hash-v1', task_content_sha256(description, type, params)"
+        " FROM tasks WHERE description = 'press'"
+        " ON CONFLICT (task_id, space, label) DO UPDATE SET state = 'failed'"
+    )
+    before = conn.execute("SELECT max(updated_at) AS at FROM graph_embeddings_1024").fetchone()
+
+    def is_new() -> bool:
+        now = conn.execute("SELECT max(updated_at) AS at FROM graph_embeddings_1024").fetchone()
+        return now != before
+
+    def wait() -> None:
+        try:
+            until(is_new)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    helper = threading.Thread(target=wait)
+    helper.start()
+    assert run(few, GraphOptions()) == (None, 0)
+    helper.join()
+    assert labels() == [("task.primary", 3)]
+    states = conn.execute(
+        "SELECT t.description, s.state FROM task_embedding_status AS s JOIN tasks AS t ON t.id = s.task_id"
+    ).fetchall()
+    assert {row["description"]: row["state"] for row in states} == {
+        "how does ink dry": "done",
+        "yacht": "done",
+        "press": "failed",
+    }
+
+    # Under a label of its own, and facts when asked.
+    mine = dataclasses.replace(settings, task_embed_label="task.mine")
+    assert (backfill(conn, mine, "me") or {})["pending"] == 3
+    row = enqueue(conn, settings, FACTS)
+    assert (row["pending"], row["task_id"] is None) == (2, False)
+    some = enqueue(conn, settings, FACTS, [people["facts"][0]])
+    run(mine, GraphOptions(once=True))
+    assert labels() == [("fact.primary", 2), ("task.mine", 3), ("task.primary", 3)]
+    assert ended(conn, some["task_id"])["value"]["embedded"] == 0
+    assert enqueue(conn, settings, FACTS) == {"kind": "facts", "pending": 0, "task_id": None}
+    assert ask("nim_embed", {"scope": "missing", "kind": "agents"})["error"].startswith(
+        "bad_payload: kind is tasks or facts"
+    )

@@ -15,6 +15,18 @@ from seedcore.errors import ConfigError, NotFound
 
 Write = Callable[[str, str], None]
 
+BUILT_IN = [
+    "artifact.add",
+    "echo",
+    "fact.add",
+    "fact.search",
+    "graph.neighbors",
+    "memory.search",
+    "registry.instances",
+    "sleep",
+    "task.submit",
+]
+
 GOOD = '''
 from seedcore.agent import tool
 
@@ -59,7 +71,7 @@ def entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> 
 
 
 def test_the_built_in_tools_are_always_there():
-    assert names(load(Settings())) == ["echo", "registry.instances", "sleep", "task.submit"]
+    assert names(load(Settings())) == BUILT_IN
 
 
 def test_http_is_there_only_where_hosts_are_listed():
@@ -147,7 +159,7 @@ def test_a_bad_plugin_stops_the_start_and_is_named(
     sys.modules.pop("shop_f", None)
     with caplog.at_level(logging.WARNING):
         registry = load(Settings(plugins="shop_f", plugins_strict=False))
-    assert names(registry) == ["echo", "registry.instances", "sleep", "task.submit"]
+    assert names(registry) == BUILT_IN
     assert [line.__dict__["event"] for line in caplog.records] == ["plugin.skipped"]
 
 
