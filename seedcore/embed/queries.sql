@@ -338,9 +338,10 @@ WITH texts AS (
                                                   AND e.name <> 'unspecified' AND e.state <> 'retired')
 ), of_tasks AS (
     SELECT x.encoder_id, count(*) AS total, count(*) FILTER (WHERE e.node_id IS NULL) AS missing,
-           count(*) FILTER (WHERE t.updated_at > e.updated_at - interval '1 minute'
-                              AND e.content_sha256
-                                  <> task_content_sha256(t.description, t.type, t.params)) AS stale,
+           -- CASE, not AND: an unknown first half of AND has the second half computed.
+           count(*) FILTER (WHERE CASE WHEN t.updated_at > e.updated_at - interval '1 minute'
+                                       THEN e.content_sha256
+                                            <> task_content_sha256(t.description, t.type, t.params) END) AS stale,
            max(e.updated_at) AS last_at
       FROM texts AS x
      CROSS JOIN tasks AS t
@@ -353,9 +354,9 @@ WITH texts AS (
      GROUP BY x.encoder_id
 ), of_facts AS (
     SELECT x.encoder_id, count(*) AS total, count(*) FILTER (WHERE e.node_id IS NULL) AS missing,
-           count(*) FILTER (WHERE f.updated_at > e.updated_at - interval '1 minute'
-                              AND e.content_sha256 <> encode(sha256(convert_to(
-                            left(btrim(f.text, E' \t\n\r\f\v'), 16000), 'UTF8')), 'hex')) AS stale,
+           count(*) FILTER (WHERE CASE WHEN f.updated_at > e.updated_at - interval '1 minute'
+                                       THEN e.content_sha256 <> encode(sha256(convert_to(
+                                            left(btrim(f.text, E' \t\n\r\f\v'), 16000), 'UTF8')), 'hex') END) AS stale,
            max(e.updated_at) AS last_at
       FROM texts AS x
      CROSS JOIN facts AS f

@@ -190,7 +190,7 @@ def test_a_fitted_encoder_takes_over_when_it_has_embedded_everything(
     assert np.array_equal(
         asked.encoder.encode(["pump"], Purpose.QUERY), new.encoder.encode(["pump"], Purpose.QUERY)
     )
-    with pytest.raises(NotFound, match="known: unspecified, hash-v1, lsa-v1"):
+    with pytest.raises(NotFound, match="known: hash-v1, lsa-v1"):
         choose(conn, OFFLINE, "word2vec")
 
 
