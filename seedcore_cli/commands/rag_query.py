@@ -172,14 +172,12 @@ def _filters(words: list[str]) -> dict[str, Any]:
                     code="memory.bad_filter",
                     hint=f"keys: {', '.join(_KEYS)}",
                 )
-            if key == "kind":
-                kind_of(value)
             if key == "tag":
                 tags.append(value)
             elif key in pairs:
                 raise UsageError(f'"{key}" is given twice', code="memory.bad_filter")
             else:
-                pairs[key] = value
+                pairs[key] = kind_of(value).name if key == "kind" else value
     return pairs | {"tags": tags} if tags else pairs
 
 
