@@ -19,7 +19,7 @@ from seedcore.config.settings import Settings
 from seedcore.errors import SeedcoreError
 from seedcore.telemetry import logs
 from workers.options import Options
-from workers.queue import run
+from workers.queue import leave, run
 
 
 def order(settings: Settings, options: Options) -> bytes:
@@ -45,6 +45,8 @@ def main() -> int:
         _say({"error": {**said, "exit_code": error.exit_code}})
         return error.exit_code
     _say({"summary": ended.summary})
+    if ended.is_stuck:
+        leave(ended.exit_code)
     return ended.exit_code
 
 

@@ -11,10 +11,12 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 from uuid import UUID
 
 from seedcore.agent.executor import Executor, TaskExecutor
@@ -65,6 +67,11 @@ EXIT_DEADLINE = 1
 EXIT_TIMEOUT = 6
 EXIT_EPOCH_CHANGED = 75
 
+ASIDE = "aside"
+"""Begins the names of the threads that wait for what can't be awaited."""
+LINGER_S = 3.0
+"""What such a call may take to end when the worker has."""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -74,10 +81,13 @@ class Ended:
         exit_code: 0 drained; 1 the drain deadline passed; 6 `until_empty` took too long; 75 the epoch
             changed and that was to end it; else the code of the error that ended it.
         summary: What a bounded run did; None for others.
+        is_stuck: A thread goes on that nobody can end. The interpreter would wait for it for ever, so
+            the process has to `leave`.
     """
 
     exit_code: int
     summary: dict[str, Any] | None = None
+    is_stuck: bool = False
 
 
 def run(settings: Settings, options: Options | None = None) -> Ended:
@@ -95,13 +105,35 @@ def run(settings: Settings, options: Options | None = None) -> Ended:
     options = options or Options()
     rules.check(settings, options)
     worker = QueueWorker(settings, options)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    aside = ThreadPoolExecutor(thread_name_prefix=ASIDE)
+    with contextlib.ExitStack() as closing:
+        runner = closing.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
+        runner.get_loop().set_default_executor(aside)
         ended = runner.run(worker.run())
-        if worker.is_stuck:
-            # A tool goes on after being cancelled; closing the loop would wait for it for ever.
-            logs.flush()
-            os._exit(ended.exit_code)
+        aside.shutdown(wait=False)
+        # A tool may go on after being cancelled, and so may a call into a cluster that has lost a
+        # machine; closing the loop would wait for either.
+        if worker.is_stuck or not _have_ended(ASIDE, LINGER_S):
+            closing.pop_all()
+            return replace(ended, is_stuck=True)
     return ended
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End this process at once, though threads of it go on."""
+    logs.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
+def _have_ended(prefix: str, within_s: float) -> bool:
+    """Wait for the threads of a pool; tell whether all have ended."""
+    until = time.monotonic() + within_s
+    threads = [one for one in threading.enumerate() if one.name.startswith(prefix)]
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

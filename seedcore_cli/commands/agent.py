@@ -291,7 +291,7 @@ def _work(cli: Cli, specs: list[AgentSpec], types: list[str], *, until_empty: bo
     from seedcore_cli.commands.worker.group import log_level
     from seedcore_cli.commands.worker.queue import SUMMARY
     from workers.options import Options
-    from workers.queue import run
+    from workers.queue import leave, run
 
     settings = dataclasses.replace(cli.settings, dispatcher_count=1)
     logs.configure(log_level(cli), settings.log_format)
@@ -306,6 +306,8 @@ def _work(cli: Cli, specs: list[AgentSpec], types: list[str], *, until_empty: bo
     )
     if ended.summary is not None:
         cli.printer.one(ended.summary, SUMMARY)
+    if ended.is_stuck:
+        leave(ended.exit_code)
     raise typer.Exit(ended.exit_code)
 
 

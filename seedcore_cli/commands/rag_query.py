@@ -160,6 +160,8 @@ def rag_query(
 
 
 def _filters(words: list[str]) -> dict[str, Any]:
+    from seedcore.graph.model import kind_of
+
     pairs: dict[str, Any] = {}
     tags: list[str] = []
     for word in words:
@@ -175,7 +177,7 @@ def _filters(words: list[str]) -> dict[str, Any]:
             elif key in pairs:
                 raise UsageError(f'"{key}" is given twice', code="memory.bad_filter")
             else:
-                pairs[key] = value
+                pairs[key] = kind_of(value).name if key == "kind" else value
     return pairs | {"tags": tags} if tags else pairs
 
 

@@ -27,6 +27,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["start", "a" * 121], 2, "can't be the id of an agent"),
     (["start", "seedcore_reaper"], 2, "are SeedCore's own"),
     (["start", "a", "--organ", "-"], 2, "can't be the id of an organ"),
+    (["start", "a", "--specialization", "a\nb"], 2, "can't be the id of a specialization"),
     (["start", "a", "--tools", "fa*"], 78, "'fa*' is no pattern for tool names"),
     (["start", "a", "--timeout", "5s"], 2, "--timeout bounds a run that ends by itself"),
     (["start", "a", "--on", "ray"], 78, "RAY_ADDRESS names no cluster"),

@@ -75,6 +75,7 @@ def test_a_question_that_finds_nothing_says_so(cli: Invoke) -> None:
         (["x" * 1_000_000], 2, "at most 16,000"),
         (["x", "--snapshot", "v9"], 4, "no policy snapshot v9"),
         (["x", "--filter", "colour=red"], 2, 'can\'t filter by "colour"'),
+        (["x", "--filter", "kind=tsak"], 2, 'no kind of node "tsak"'),
         (["x", "--mode", "vector"], 3, "nothing is embedded yet"),
         (["x", "--mode", "graph", "--hops", "0"], 2, "without hops"),
     ):

@@ -311,16 +311,18 @@ def test_the_watchdog_prepares_the_coming_days(start_worker: StartWorker, conn: 
 
 
 def test_an_idle_worker_is_small_and_quiet(start_worker: StartWorker, conn: Any) -> None:
+    before = _transactions(conn)
     worker = start_worker(env={"WATCHDOG_INTERVAL": "30", "DISPATCHER_POLL_INTERVAL_S": "5"})
     until(lambda: conn.execute("SELECT FROM queue_waiters").rowcount == 1)
     time.sleep(3)
     assert memory_bytes(worker.pid) < 150 * 1024 * 1024
     # Counted, not timed: on a loaded machine it does the same, only slower. Ten wake-ups a second are
     # the driver's, while it listens.
-    woken, looks = _wakeups(worker.pid), _transactions(conn)
+    woken = _wakeups(worker.pid)
     time.sleep(5)
     assert _wakeups(worker.pid) - woken < 20 * 5
-    assert _transactions(conn) - looks < 3 * 5
+    # With those of its start, which are reported late.
+    assert _transactions(conn) - before < 40 + 3 * 8
 
 
 def test_a_worker_with_little_room_waits_for_more_without_spinning(

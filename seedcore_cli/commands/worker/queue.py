@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,7 @@ from seedcore_cli.params import parse_duration
 if TYPE_CHECKING:
     from seedcore.config import Settings
     from workers.options import Options
+    from workers.queue import Ended
 
 
 class ExecutorKind(StrEnum):
@@ -214,15 +215,19 @@ def queue(
         metrics_textfile=None if metrics_textfile is None else str(metrics_textfile),
         index=index,
     )
-    summary, code = _run(settings, options, log_level(cli))
-    if summary is not None:
+    ended = _run(settings, options, log_level(cli))
+    if (summary := ended.summary) is not None:
         cli.printer.one(summary, SUMMARY)
         if summary.get("left_due"):
             cli.note(f"{summary['left_due']} due tasks are left; 'seedcore queue status' shows why")
-    raise typer.Exit(code)
+    if ended.is_stuck:
+        from workers.queue import leave
+
+        leave(ended.exit_code)
+    raise typer.Exit(ended.exit_code)
 
 
-def _run(settings: Settings, options: Options, log_level: str) -> tuple[dict[str, Any] | None, int]:
+def _run(settings: Settings, options: Options, log_level: str) -> Ended:
     from seedcore.errors import ConfigError
     from seedcore.telemetry import logs
 
@@ -234,12 +239,10 @@ def _run(settings: Settings, options: Options, log_level: str) -> tuple[dict[str
     if settings.dispatcher_count > 1:
         from workers.supervisor import run as supervise
 
-        ended = supervise(settings, options)
-    else:
-        from workers.queue import run
+        return supervise(settings, options)
+    from workers.queue import run
 
-        ended = run(settings, options)
-    return ended.summary, ended.exit_code
+    return run(settings, options)
 
 
 def words(given: list[str] | None) -> tuple[str, ...]:

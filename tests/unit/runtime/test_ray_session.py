@@ -15,6 +15,12 @@ from seedcore.errors import ConfigError, Unavailable
 from seedcore.runtime import ray_session, runtime_of
 
 
+@pytest.fixture(autouse=True)
+def nothing_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test's cluster may be joined by this process; these addresses are tried all the same."""
+    monkeypatch.setattr(ray_session.installed(), "is_initialized", lambda: False)
+
+
 def _refusal(address: str) -> Unavailable:
     began = time.monotonic()
     with pytest.raises(Unavailable) as refused:
