@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 _FIRST_S = 10.0
 """Not at once: a worker that is restarted again and again would do nothing else."""
 
+_LAST_LOOK_S = 5.0
+
 
 class Backfill:
     """Looks now and then for tasks without a vector of their text, or with that of an older one.
@@ -40,7 +42,7 @@ class Backfill:
         await asyncio.sleep(min(interval_s, _FIRST_S))
         while True:
             try:
-                found = await asyncio.to_thread(self.look)
+                found = await self._look()
             except SeedcoreError as error:
                 log.warning(
                     "Could not look for texts to embed",
@@ -57,6 +59,17 @@ class Backfill:
                         },
                     )
             await asyncio.sleep(interval_s)
+
+    async def _look(self) -> dict[str, Any] | None:
+        look = asyncio.ensure_future(asyncio.to_thread(self.look))
+        try:
+            return await asyncio.shield(look)
+        except asyncio.CancelledError:
+            # Its connection goes back before the pool is closed.
+            await asyncio.wait({look}, timeout=_LAST_LOOK_S)
+            if look.done():
+                look.exception()
+            raise
 
     def look(self) -> dict[str, Any] | None:
         """Look once; None when another worker does.

@@ -425,7 +425,8 @@ SELECT d.id, '1024', %(label)s
          WHERE t.type <> 'graph'
            AND CASE WHEN o.state IN ('pending', 'running') THEN false
                     WHEN o.state IN ('failed', 'skipped')
-                    THEN o.model IS DISTINCT FROM %(model)s
+                    -- Without a model: whoever had it died of it, whichever encoder it was.
+                    THEN o.model <> %(model)s
                          OR t.updated_at > o.updated_at - interval '1 minute'
                             AND o.content_sha256
                                 IS DISTINCT FROM task_content_sha256(t.description, t.type, t.params)

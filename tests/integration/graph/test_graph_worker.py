@@ -301,6 +301,12 @@ def test_texts_without_a_vector_are_found_and_embedded(
         "press": "failed",
     }
 
+    # What workers died of has no model, and is not tried for ever either.
+    conn.execute("UPDATE task_embedding_status SET model = NULL WHERE state = 'failed'")
+    assert backfill(conn, few, "me") == {"pending": 0, "task_id": None}
+    conn.execute("UPDATE task_embedding_status SET model = 'older' WHERE state = 'failed'")
+    assert (backfill(conn, few, "me") or {})["pending"] == 1, "another encoder may read it"
+
     # Under a label of its own, and facts when asked.
     mine = dataclasses.replace(settings, task_embed_label="task.mine")
     assert (backfill(conn, mine, "me") or {})["pending"] == 3
