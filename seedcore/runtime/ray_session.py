@@ -32,23 +32,31 @@ _FRAME_HEAD = 9
 _CLIENT = "ray://"
 
 _lock = threading.Lock()
+_joined: str | None = None
+"""The address that this process has joined by itself; None also in an actor."""
 
 
 def connect(settings: Settings) -> None:
-    """Join the cluster of RAY_ADDRESS; nothing when this process has joined one, or is an actor of it.
+    """Join the cluster of RAY_ADDRESS; nothing when this process has joined it, or is an actor.
 
     Raises:
-        Unavailable: It can't be reached, runs another version, wants a token; or the package `ray` is
-            not installed.
+        Unavailable: It can't be reached, runs another version, wants a token; this process has joined
+            another one; or the package `ray` is not installed.
         ConfigError: RAY_ADDRESS is missing or can't be read.
     """
+    global _joined
     ray = installed()
     with _lock:
-        if ray.is_initialized():
+        if ray.is_initialized() and _joined is None:
             return
         address = resolve(settings.ray_address)
+        if ray.is_initialized():
+            if address != _joined:
+                raise _unreachable(address, f"this process is in the one at {_joined}")
+            return
         probe(address)
         _join(ray, address, settings)
+        _joined = address
 
 
 def installed() -> ModuleType:
@@ -80,8 +88,10 @@ def is_connected() -> bool:
 
 def disconnect() -> None:
     """Leave the cluster: what this process owns there ends, what is detached stays."""
+    global _joined
     if is_connected():
         installed().shutdown()
+    _joined = None
 
 
 def node_id() -> str | None:
