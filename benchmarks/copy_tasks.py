@@ -3,7 +3,7 @@
     python benchmarks/copy_tasks.py [--count 1000000] [--rounds 3]
 
 The same binary rows go by COPY into `tasks` and into a copy of it that has the primary key and the
-claim index only, in turn, on one embedded PostgreSQL with its shipped settings. Foreign writers pay
+claim index only (and the same storage parameters, such as the fill factor), in turn, on one embedded PostgreSQL with its shipped settings. Foreign writers pay
 for the statement trigger too, so the session does not declare itself part of the engine.
 """
 
@@ -38,6 +38,14 @@ CREATE TABLE bare (LIKE tasks INCLUDING DEFAULTS);
 ALTER TABLE bare ADD PRIMARY KEY (id);
 CREATE INDEX ON bare (priority DESC, (coalesce(run_after, created_at)), id)
     WHERE status IN ('queued', 'retry') AND type <> 'graph';
+"""
+
+SAME_STORAGE = """
+DO $$ BEGIN
+    EXECUTE format('ALTER TABLE bare SET (%s)', (
+        SELECT string_agg(o.value, ', ') FROM pg_class c, unnest(c.reloptions) AS o (value)
+        WHERE c.oid = 'tasks'::regclass));
+END $$
 """
 
 
@@ -77,6 +85,7 @@ def main() -> None:
                     for block in source:
                         out.write(block)
                 conn.execute(BARE)
+                conn.execute(SAME_STORAGE)
                 ratios = []
                 print("round   bare rows/s   tasks rows/s   ratio")
                 for number in range(1, args.rounds + 1):

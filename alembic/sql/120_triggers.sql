@@ -51,10 +51,14 @@ BEGIN
         FROM new_rows n
         WHERE v_level = 'all' OR n.status IN ('completed', 'failed', 'cancelled');
     END IF;
-    FOR v_lane IN
-        SELECT DISTINCT task_lane(n.type) FROM new_rows n WHERE n.status IN ('queued', 'retry')
+    -- From the few who wait, not from the rows: nothing of a million is read when nobody does.
+    FOR v_lane IN SELECT DISTINCT w.lane FROM queue_waiters w
     LOOP
-        PERFORM queue_notify(v_lane);
+        IF EXISTS (
+            SELECT FROM new_rows n WHERE n.status IN ('queued', 'retry') AND task_lane(n.type) = v_lane
+        ) THEN
+            PERFORM queue_notify(v_lane);
+        END IF;
     END LOOP;
     RETURN NULL;
 END

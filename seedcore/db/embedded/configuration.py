@@ -39,6 +39,8 @@ def settings(socket: Path, log: Path, *, unsafe: bool, memory: int | None = None
         "max_wal_size": "2GB",
         "min_wal_size": "80MB",
         "checkpoint_timeout": "15min",
+        # A bulk load of tasks writes their params into a GIN index, in gulps of this size.
+        "gin_pending_list_limit": "16MB",
         # Short statements by the thousand; compiling them costs more than running them.
         "jit": "off",
         "random_page_cost": "1.1",
