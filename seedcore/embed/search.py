@@ -31,7 +31,7 @@ EXACT_CANDIDATES = 10_000
 EXACT_ROWS = 20_000
 """Rows of a table up to which all are compared."""
 
-EF_SEARCH = 200
+EF_SEARCH = 320
 """Default length of the index's search list; more finds more and takes longer."""
 
 _MOST = 1_000

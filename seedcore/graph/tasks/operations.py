@@ -22,6 +22,7 @@ from seedcore.embed import run as texts, selection
 from seedcore.embed.graph_encoder.encoders import GraphEncoder
 from seedcore.embed.graph_encoder.sample import Sample
 from seedcore.embed.model import EncoderIdentity, Purpose, TextEncoder, Vectors
+from seedcore.embed.search import EF_SEARCH
 from seedcore.embed.store import write_vectors
 from seedcore.graph.embedding import gather, service
 from seedcore.graph.model import KINDS, kind_of
@@ -246,7 +247,9 @@ def _nearest(
         rows = fetch(conn, queries.nearest_exact, given)
     else:
         with translated(), conn.transaction():
-            conn.execute(queries.search_well, {"ef_search": str(min(max(200, 2 * topk), 1000))})
+            conn.execute(
+                queries.search_well, {"ef_search": str(min(max(EF_SEARCH, 2 * topk), 1000))}
+            )
             rows = fetch(conn, queries.nearest_by_index, given)
     return [
         {

@@ -87,7 +87,7 @@ def search(
     ef_search: Annotated[
         int,
         typer.Option("--ef-search", help="Length of the index's search list.", min=10, max=1000),
-    ] = 200,
+    ] = 320,  # EF_SEARCH of seedcore.embed.search, which is too heavy to be imported here
     exact: Annotated[
         bool, typer.Option("--exact", help="Compare all vectors, without the index.")
     ] = False,

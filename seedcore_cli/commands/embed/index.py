@@ -139,7 +139,7 @@ def check(
     ef_search: Annotated[
         int,
         typer.Option("--ef-search", help="Length of the index's search list.", min=10, max=1000),
-    ] = 200,
+    ] = 320,  # EF_SEARCH of seedcore.embed.search, which is too heavy to be imported here
     fail_under: Annotated[
         float | None,
         typer.Option("--fail-under", help="Exit 3 below this recall.", min=0.0, max=1.0),
