@@ -27,9 +27,9 @@ h1{font-size:1.6rem;line-height:1.25;margin:0;overflow-wrap:anywhere}
 h2{font-size:1.15rem;margin:2.2rem 0 .6rem}
 a{color:var(--bar)}nav{display:flex;flex-wrap:wrap;gap:.3rem 1.1rem}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.6rem;margin:1rem 0}
-dl div{background:var(--soft);border-radius:.4rem;padding:.5rem .7rem}
+dl>div{background:var(--soft);border-radius:.4rem;padding:.5rem .7rem}
 dt,thead th{font-weight:500;font-size:.8rem;color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}
-table{border-collapse:collapse;width:100%}
+table{border-collapse:collapse;width:100%}table+table{margin-top:1.2rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--line)}
 tbody th,td{min-width:5.5rem;overflow-wrap:anywhere}tbody th{font-weight:500}
 code{font:13px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
