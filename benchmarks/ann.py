@@ -136,7 +136,7 @@ def make_nodes(conn: Conn, rows: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         conn.execute(
             "INSERT INTO pkg_snapshots (version, checksum) VALUES (%s, repeat('0', 64)) RETURNING id",
             (name,),
-        ).fetchone()[0]  # type: ignore[index]  # it returns one row
+        ).fetchall()[0][0]
         for name in ("rare", "half")
     ]
     conn.execute(

@@ -11,13 +11,13 @@ import psycopg
 from tests.program import Program
 from tests.workers.conftest import SHORT_LEASE, until
 
-HERE = Path(__file__).parents[1] / "wrong_clock"
+HERE = Path(__file__).parents[2] / "scripts" / "storm" / "clock"
 HOURS_2 = 7200
 SLOW, FAST = (
     {
         **SHORT_LEASE,
         "PYTHONPATH": str(HERE),
-        "WRONG_CLOCK_S": str(seconds),
+        "CHAOS_CLOCK_S": str(seconds),
         "REGISTRY_BEAT_SEC": "0.2",
         "RECONCILE_GRACE_S": "5",
         "DISPATCHER_POLL_INTERVAL_S": "0.5",

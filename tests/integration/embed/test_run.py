@@ -102,7 +102,7 @@ def test_what_is_up_to_date_is_not_touched(conn: psycopg.Connection[Any]) -> Non
 def test_ids_choose_and_unknown_ones_are_named(conn: psycopg.Connection[Any]) -> None:
     fill(conn, tasks=3)
     choice = choose(conn, OFFLINE)
-    one = str(conn.execute("SELECT id FROM tasks LIMIT 1").fetchone()["id"])  # type: ignore[index]  # 3
+    one = str(conn.execute("SELECT id FROM tasks LIMIT 1").fetchall()[0]["id"])
     ids = resolve_ids(conn, TASKS, [one, one])
     assert run(conn, choice, TASKS, Wanted(ids=ids)).embedded == 1
     with pytest.raises(NotFound):
