@@ -74,7 +74,13 @@ class EndpointEncoder:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         base = base_url.rstrip("/").removesuffix("/v1")
-        self._url = _checked_url(base)
+        if not is_address(base):
+            raise ConfigError(
+                "NIM_RETRIEVAL_BASE_URL is no address of a service",
+                code="embed.endpoint_url",
+                hint="http://HOST:PORT or https://HOST, the key apart in NIM_RETRIEVAL_API_KEY_FILE",
+            )
+        self._url = base
         self._batch = batch
         self._sleep = sleep
         self.identity = EncoderIdentity(name=model, native_dim=native_dim)
@@ -193,7 +199,7 @@ class EndpointEncoder:
                 wait_s = None
             except httpx.HTTPError as error:
                 problem = Unavailable(
-                    f"{self._url} can't be reached: {_one_line(str(error)) or type(error).__name__}",
+                    f"{self._url} can't be reached: {one_line(str(error)) or type(error).__name__}",
                     code="embed.endpoint_unavailable",
                     hint="check NIM_RETRIEVAL_BASE_URL, and that the service is up",
                 )
@@ -262,7 +268,7 @@ class EndpointEncoder:
             rows = _rows(answer.json()["data"], count)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise EncoderFault(
-                f"{self._url} answers no vectors: {_one_line(str(error))}",
+                f"{self._url} answers no vectors: {one_line(str(error))}",
                 code="embed.endpoint_rubbish",
                 hint="is NIM_RETRIEVAL_BASE_URL an OpenAI-compatible endpoint?",
             ) from error
@@ -335,32 +341,28 @@ def _said(answer: httpx.Response) -> str:
     try:
         body: Any = answer.json()
     except ValueError:
-        return _one_line(answer.text)
+        return one_line(answer.text)
     for name in ("error", "detail", "message"):
         if isinstance(body, dict):
             # OpenAI: {"error": {"message": ...}}; NIM: {"error": ...} or {"detail": ...}
             fields = cast("dict[str, Any]", body)
             body = fields.get(name) or fields
-    return _one_line(str(body))
+    return one_line(str(body))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return what a service said, short and without line breaks."""
     line = " ".join(text.split())
     return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
 
 
-def _checked_url(base: str) -> str:
+def is_address(base: str) -> bool:
+    """Tell whether text is the address of a service, with no user and password in it."""
     try:
         url = httpx.URL(base)
     except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise ConfigError(
-            "NIM_RETRIEVAL_BASE_URL is no address of a service",
-            code="embed.endpoint_url",
-            hint="http://HOST:PORT or https://HOST, the key apart in NIM_RETRIEVAL_API_KEY_FILE",
-        )
-    return base
+        return False
+    return url.scheme in ("http", "https") and bool(url.host) and not url.userinfo
 
 
 def _key(settings: Settings) -> str | None:

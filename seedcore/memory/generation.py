@@ -17,13 +17,13 @@ from typing import Any, Final
 import httpx
 
 from seedcore.config.settings import Settings
+from seedcore.embed.endpoint import is_address, one_line
 from seedcore.errors import ConfigError, SeedcoreError, Unavailable, WaitTimeout
 from seedcore.memory.model import Hit
 
 ATTEMPTS: Final = 3
 ANSWER_TOKENS: Final = 512
 _MOST_BYTES: Final = 4 << 20
-_SHOWN_CHARS: Final = 200
 _CITATION: Final = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 
 INSTRUCTION: Final = (
@@ -76,7 +76,13 @@ class Generator:
         timeout_s: float = 60.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._url = _checked_url(base_url.rstrip("/").removesuffix("/v1"))
+        self._url = base_url.rstrip("/").removesuffix("/v1")
+        if not is_address(self._url):
+            raise ConfigError(
+                "LLM_BASE_URL is no address of a service",
+                code="memory.generator_url",
+                hint="http://HOST:PORT or https://HOST, the key apart in LLM_API_KEY_FILE",
+            )
         self._sleep = sleep
         self._timeout_s = timeout_s
         self.model = model
@@ -148,7 +154,7 @@ class Generator:
                 ) from None
             except httpx.HTTPError as error:
                 problem = Unavailable(
-                    f"{self._url} can't be reached: {_one_line(str(error)) or type(error).__name__}",
+                    f"{self._url} can't be reached: {one_line(str(error)) or type(error).__name__}",
                     code="memory.generator_unavailable",
                     hint="check LLM_BASE_URL, or use --context-only",
                 )
@@ -156,7 +162,7 @@ class Generator:
             else:
                 if status == 200:
                     return content
-                said = _one_line(content.decode(errors="replace"))
+                said = one_line(content.decode(errors="replace"))
                 if status not in (408, 429) and status < 500:
                     raise self._refused(status, said)
                 problem = Unavailable(
@@ -207,7 +213,7 @@ class Generator:
         except (ValueError, LookupError, TypeError, RecursionError):
             text = None
         if not isinstance(text, str) or not text.strip():
-            said = _one_line(content.decode(errors="replace"))
+            said = one_line(content.decode(errors="replace"))
             raise BadAnswer(
                 f"{self._url} gives no answer: {said or 'nothing'}",
                 hint="is LLM_BASE_URL an OpenAI-compatible endpoint? --context-only needs none",
@@ -221,25 +227,6 @@ def prompt(question: str, sources: Sequence[Hit]) -> str:
         f"[{number}] ({hit.kind} {hit.id})\n{hit.text}" for number, hit in enumerate(sources, 1)
     ]
     return "Sources:\n\n" + "\n\n".join(blocks) + f"\n\nQuestion: {question}"
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
-
-
-def _checked_url(base: str) -> str:
-    try:
-        url = httpx.URL(base)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise ConfigError(
-            "LLM_BASE_URL is no address of a service",
-            code="memory.generator_url",
-            hint="http://HOST:PORT or https://HOST, the key apart in LLM_API_KEY_FILE",
-        )
-    return base
 
 
 def _key(settings: Settings) -> str | None:
